@@ -23,6 +23,7 @@ import numpy as np
 
 from mini_nn.ops import Array
 
+config: Any = numba.config
 WORTH = 1 << 19  # inner steps below which waking a thread (about 60 us) costs more than it saves
 
 
@@ -54,12 +55,12 @@ def cache_folder() -> Path:
 def kernel(function: Callable[..., None]) -> Callable[..., None]:
     """Compile `function` at its first call, without the interpreter's lock, and keep the result on disk."""
     compiled = numba.njit(nogil=True, error_model="numpy")(function)  # a test for x / 0 would stop SIMD
-    kept, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(cache_folder())
+    kept, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder())
     try:
         compiled.enable_caching()  # reads the folder now; other people's kernels keep theirs
     finally:
-        numba.config.CACHE_DIR = kept
-    return compiled  # type: ignore[no-any-return]
+        config.CACHE_DIR = kept
+    return compiled
 
 
 def share(worker: Callable[..., None], total: int, steps: int, *arrays: Any) -> None:
@@ -67,7 +68,7 @@ def share(worker: Callable[..., None], total: int, steps: int, *arrays: Any) -> 
 
     steps: about how many inner steps one of `total` takes.  Which span is whose never changes a result.
     """
-    threads = min(numba.config.NUMBA_NUM_THREADS, total)
+    threads = min(config.NUMBA_NUM_THREADS, total)
     if threads == 1 or total * steps < WORTH:
         worker(*arrays, 0, total)
         return
@@ -80,7 +81,7 @@ def share(worker: Callable[..., None], total: int, steps: int, *arrays: Any) -> 
 
 @cache
 def pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max(1, numba.config.NUMBA_NUM_THREADS - 1), "mini_nn")
+    return ThreadPoolExecutor(max(1, config.NUMBA_NUM_THREADS - 1), "mini_nn")
 
 
 if hasattr(os, "register_at_fork"):

@@ -4,6 +4,8 @@ What makes it fast: no array of the size of x but the result (NumPy makes one fo
 pixels go to threads.  Sums are taken in float64, over a fixed number of spans.
 """
 
+from typing import Any
+
 import numpy as np
 
 from mini_nn.kernels import kernel, plain, share
@@ -63,10 +65,10 @@ def backward(
     constant = -by_dy * dbeta / n - by_x * mean if own else by_x
     dx = np.empty_like(pixels)
     share(_combine, n, pixels.shape[1], d, pixels, *_as(dtype, by_dy, by_x, constant), dx)
-    return dx.reshape(x.shape), *_as(dtype, dgamma, dbeta)
+    return dx.reshape(x.shape), dgamma.astype(dtype), dbeta.astype(dtype)
 
 
-def _as(dtype: np.dtype, *arrays: Array) -> list[Array]:  # type: ignore[type-arg]
+def _as(dtype: Any, *arrays: Array) -> list[Array]:
     return [np.array(a, dtype, order="C") for a in arrays]
 
 

@@ -18,7 +18,7 @@ class Activation(Layer):
 
     def backward(self, dy: Array, cache: Any) -> Array:
         check_grad(self, dy, cache.shape)
-        return getattr(backend, self.op).backward(dy, cache)  # type: ignore[no-any-return]
+        return getattr(backend, self.op).backward(dy, cache)
 
 
 class ReLU(Activation):

@@ -43,7 +43,7 @@ class BatchNorm(Layer):
         )
         self.gamma.add_grad(dgamma)
         self.beta.add_grad(dbeta)
-        return dx  # type: ignore[no-any-return]
+        return dx
 
     def track(self, x: Array) -> tuple[Array, Array]:
         """Return the batch's statistics, after moving the running ones towards them."""

@@ -32,7 +32,7 @@ class PointwiseConv2D(Layer):
         self.weight.add_grad(dw)
         if self.bias:
             self.bias.add_grad(channel_sum(dy))
-        return dx  # type: ignore[no-any-return]
+        return dx
 
     def out_shape(self, shape: Shape) -> Shape:
         return (*shape[:-1], self.weight.shape[1])

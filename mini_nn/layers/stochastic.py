@@ -39,7 +39,7 @@ class Dropout(Layer):
         if cache is None:
             return dy
         check_grad(self, dy, np.broadcast_shapes(dy.shape, cache.shape))
-        return dy * cache  # type: ignore[no-any-return]
+        return dy * cache
 
 
 class StochasticDepth(Dropout):

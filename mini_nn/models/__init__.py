@@ -1,8 +1,9 @@
 """The three families: the papers' tables as data, laid out as layers."""
 
 import math
-from numbers import Real
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from mini_nn.blocks import KERAS, Convention
 from mini_nn.models import efficientnet, mobilenet_v1, mobilenet_v2
@@ -71,7 +72,7 @@ def build(
 
 def number(what: str, value: Any, low: float, high: float) -> float:
     """value as a float, or ValueError where it is no number from low to high."""
-    if not isinstance(value, Real) or isinstance(value, bool) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not low <= value <= high:
         raise ValueError(f"{what} must be a number from {low} to {high}, not {value!r}")
     return float(value)
 

@@ -22,7 +22,7 @@ class Network(Sequential):
 
     @property
     def convention(self) -> Convention:
-        return self.options["convention"]  # type: ignore[no-any-return]
+        return self.options["convention"]
 
     def forward(self, x: Array, train: bool = False) -> tuple[Array, Any]:
         self.check(x)

@@ -33,8 +33,8 @@ def backward(
 ) -> tuple[Array, Array]:
     """Return (dx, dw).  Each line undoes the line of `forward` in the same place."""
     if groups > 1:
-        parts = (np.split(array, groups, -1) for array in (dy, x, w))
-        grads = [backward(*part, stride, padding) for part in zip(*parts, strict=True)]
+        dys, xs, ws = (np.split(array, groups, -1) for array in (dy, x, w))
+        grads = [backward(*dxw, stride, padding) for dxw in zip(dys, xs, ws, strict=True)]
         dxs, dws = zip(*grads, strict=True)
         return np.concatenate(dxs, -1), np.concatenate(dws, -1)
     pads, out = resolve(padding, x.shape[1:3], len(w), stride)
