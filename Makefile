@@ -1,0 +1,63 @@
+# Every target makes what it needs: the first time .venv with everything in it, the second time nothing.
+# With another Python: make run PYTHON=python3.12.  With words for pytest: make test ARGS="-k depthwise -x".
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+STAMP := $(VENV)/.installed
+LINT := $(VENV)/.installed-lint
+REFERENCE := $(VENV)/.installed-reference
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test check lint reference doctor clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1:\2/p' Makefile | awk -F: '{printf "%-18s%s\n", $$1, $$2}'
+
+run: $(STAMP) ## all networks in a table, 20 real photographs classified, a picture of them in out/
+	$(BIN)/python -m mini_nn demo
+
+test: $(STAMP) ## every test that needs neither PyTorch nor Keras, and a table of gradient errors
+	$(BIN)/python -m pytest $(ARGS)
+
+check: test lint reference ## what must pass before a change is handed in
+
+lint: $(LINT) ## ruff (faults and form) and mypy (types)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+reference: $(REFERENCE) ## compare whole networks, live, with PyTorch and Keras
+	KERAS_BACKEND=torch $(BIN)/python -m pytest tests/reference $(ARGS)
+
+doctor: $(STAMP) ## look at this machine, and say what to type where something is wrong
+	$(BIN)/python -m mini_nn doctor
+
+clean: ## remove .venv and what tools remembered; out/ and runs/ stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	find mini_nn lessons tests -name __pycache__ -exec rm -rf {} +
+
+# A stamp is touched last: an installation that was broken off is taken up again by the next make.
+$(STAMP): pyproject.toml constraints.txt Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "mini_nn needs Python 3.11 or newer, and '$(PYTHON)' is not: try  make PYTHON=python3.12"; exit 1; }
+	@echo "installing into $(VENV): about a minute, 0.6 GB on disk"
+	@$(PYTHON) -m venv $(VENV)
+	@$(INSTALL) -e '.[demo,hub,keras,test]'
+	@$(INSTALL) --no-deps foolbox==3.3.4 # only its photographs are read
+	@touch $@
+
+$(LINT): $(STAMP)
+	@echo "installing ruff and mypy"
+	@$(INSTALL) -e '.[lint]'
+	@touch $@
+
+$(REFERENCE): $(STAMP)
+	@echo "installing PyTorch and Keras to compare with: one to three minutes, 1.2 GB on disk"
+	@echo "(on Linux PyTorch may bring GPU libraries of several GB; README.md says how to avoid them)"
+	@$(INSTALL) torch==2.13.0 # before anything that would ask for a newer one
+	@$(INSTALL) -e '.[reference]'
+	@$(INSTALL) --no-deps geffnet==1.0.2 efficientnet-pytorch==0.7.1
+	@touch $@
