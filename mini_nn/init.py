@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mini_nn.core import Layer, Shape, named_layers
+from mini_nn.core import Buffer, Layer, Parameter, Shape, named_layers
 from mini_nn.layers import (
     BatchNorm,
     Conv2D,
@@ -46,11 +46,19 @@ def initialize(model: Layer, rng: np.random.Generator, dtype: Any = np.float32) 
         raise ValueError(f"initialize: dtype must be float32 or float64, not {dtype!r}")
     for _, layer in named_layers(model):
         for name, item in vars(layer).items():
-            if name == "weight":
-                item.value = WEIGHT[type(layer)](rng, item.shape).astype(dtype)
-            elif name in CONSTANT and item is not None:
-                item.value = np.full(item.shape, CONSTANT[name], dtype)
+            if isinstance(item, Parameter | Buffer):
+                item.value = first_value(layer, name, item.shape, rng).astype(dtype)
     return seed(model, rng)
+
+
+def first_value(layer: Layer, name: str, shape: Shape, rng: np.random.Generator) -> Array:
+    """Drawn by the rule of the layer's class (or of the class it extends), or a constant that goes by the name."""
+    if name in CONSTANT:
+        return np.full(shape, CONSTANT[name])
+    rules = [WEIGHT[kind] for kind in type(layer).__mro__ if kind in WEIGHT]
+    if name != "weight" or not rules:
+        raise ValueError(f"init knows no first value for {type(layer).__name__}.{name}: add a rule to init.WEIGHT")
+    return rules[0](rng, shape)
 
 
 def seed(model: Layer, rng: np.random.Generator) -> Layer:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 FLOORS = [
-    {"ops", "photos", "diagnosis"},
-    {"kernels"},
+    {"ops", "photos"},
+    {"kernels", "diagnosis"},
     {"backend"},
     {"core"},
     {"layers"},
