@@ -4,6 +4,7 @@ Neither is needed here.  golden/layers_sources.txt says where each case comes fr
 """
 
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +65,10 @@ def assert_close(name, ours, recorded, dtype):
     )
 
 
+@pytest.mark.usefixtures("floor")
 @pytest.mark.parametrize("dtype", LIMITS, ids=lambda dtype: dtype.__name__)
 @pytest.mark.parametrize("case", CASES)
-def test_layer_equals_the_recorded_one(case, dtype, floor):
+def test_layer_equals_the_recorded_one(case, dtype):
     made, arrays = CASES[case]
     layer = build(made["make"], made["options"])
     ours = load(layer, arrays, dtype)
@@ -110,15 +112,15 @@ def test_recordings_name_their_versions_and_sources():
 
 
 @pytest.mark.parametrize("make", ["Conv2D", "DepthwiseConv2D"])
-def test_convolutions_were_recorded_for_every_stride_and_padding(make):
+def test_convolutions_were_recorded_for_every_kernel_stride_and_padding(make):
     met = {}
     for made, arrays in (what for what in CASES.values() if what[0]["make"] == make):
         options, (_, h, w, _) = made["options"], arrays["x"].shape
-        sizes = met.setdefault((options["padding"], options.get("stride", 1)), set())
-        sizes |= {("height", h % 2), ("width", w % 2), ("square", h == w)}
-    for padding in ("same", "symmetric"):
-        for stride in (1, 2, 3):
-            assert len(met[padding, stride]) == 6, f"{padding}, stride {stride}: only {met[padding, stride]}"
-    assert {padding for padding, _ in met} == {"same", "symmetric", "valid", 1} | (
-        {3} if make == "Conv2D" else set()
-    )
+        row = met.setdefault(
+            (options["padding"], options.get("kernel_size", 3), options.get("stride", 1)), set()
+        )
+        row |= {("height", h % 2), ("width", w % 2), ("square", h == w)}
+    for kernel_size, stride in product((1, 3, 5), (1, 2, 3)):
+        assert len(met["same", kernel_size, stride]) == 6  # odd and even, square and not
+        for padding in ("symmetric", "valid", 1):
+            assert (padding, kernel_size, stride) in met
