@@ -1,4 +1,4 @@
-"""Parameters, multiply-adds, channels and repeats of every network, against numbers that others published or counted.
+"""Parameters, multiply-adds, channels and repeats of every network, against numbers that others found.
 
 Multiply-adds are those of convolutions, squeeze-excite and the classifier; the papers call them FLOPs.
 """
@@ -22,14 +22,16 @@ MOBILENET_V1 = {  # width_mult: (parameters, statistics, {resolution: multiply-a
     1.0: (4_231_976, 21_888, {224: 568_740_352, 192: 418_121_728, 160: 290_675_200, 128: 186_400_768}),
 }
 
-# The same for MobileNetV2.  In brackets: the millions that tensorflow/models prints (slim/nets/mobilenet/README.md),
-# where multiply-adds are cut off and parameters leave out BatchNorm's.
+# The same for MobileNetV2.  In brackets: the millions that tensorflow/models prints, which are cut off
+# (slim/nets/mobilenet/README.md).
 MOBILENET_V2 = {  # width_mult: (parameters, statistics, {resolution: (multiply-adds, millions printed)})
     0.35: (1_677_128, 14_080, {
-        224: (59_285_808, 59), 192: (43_896_512, 43), 160: (30_874_800, 30), 128: (20_220_672, 20), 96: (11_934_128, 11),
+        224: (59_285_808, 59), 192: (43_896_512, 43), 160: (30_874_800, 30), 128: (20_220_672, 20),
+        96: (11_934_128, 11),
     }),
     0.5: (1_968_680, 18_544, {
-        224: (97_131_840, 97), 192: (71_701_760, 71), 160: (50_184_000, 50), 128: (32_578_560, 32), 96: (18_885_440, 18),
+        224: (97_131_840, 97), 192: (71_701_760, 71), 160: (50_184_000, 50), 128: (32_578_560, 32),
+        96: (18_885_440, 18),
     }),
     0.75: (2_636_424, 26_640, {
         224: (209_069_792, 209), 192: (153_941_888, 153), 160: (107_295_200, 107), 128: (69_129_728, 69),
@@ -42,18 +44,12 @@ MOBILENET_V2 = {  # width_mult: (parameters, statistics, {resolution: (multiply-
     1.3: (5_386_792, 44_256, {224: (509_374_560, 509)}),
     1.4: (6_108_776, 47_936, {224: (582_195_824, 582)}),
 }  # fmt: skip
-MILLION_PARAMETERS_V2 = {
-    0.35: 1.66,
-    0.5: 1.95,
-    0.75: 2.61,
-    1.0: 3.47,
-    1.3: 5.34,
-    1.4: 6.06,
-}  # the same README
+# The same README's parameters, in which BatchNorm's are not counted.
+MILLIONS_V2 = {0.35: 1.66, 0.5: 1.95, 0.75: 2.61, 1.0: 3.47, 1.3: 5.34, 1.4: 6.06}
 
-# B0 to B7: parameters as in keras.applications, torchvision and timm; statistics are Keras's non-trainable numbers
-# but the 7 of its Normalization.  Lite: parameters from tensorflow/tpu, efficientnet_lite_builder_test.py.
-# Statistics of Lite and all multiply-adds: counted from the modules of geffnet 1.0.2 at the published resolution.
+# B0 to B7: parameters as in keras.applications, torchvision and timm; statistics are what Keras does not train,
+# without the 7 numbers of its Normalization.  Lite: parameters from tensorflow/tpu,
+# efficientnet_lite_builder_test.py.  Multiply-adds: counted from the modules of geffnet 1.0.2.
 EFFICIENTNET = {  # name: (resolution, parameters, statistics, multiply-adds)
     "efficientnet_b0": (224, 5_288_548, 42_016, 385_814_752),
     "efficientnet_b1": (240, 7_794_184, 62_048, 686_802_832),
@@ -70,15 +66,18 @@ EFFICIENTNET = {  # name: (resolution, parameters, statistics, multiply-adds)
     "efficientnet_lite4": (300, 13_006_568, 112_368, 2_553_034_336),
 }
 
-# Sandler et al. 2018, table 2, at 224 x 224: (parameters, multiply-adds) of the stem, the 7 rows, the last 1 x 1.
+# Sandler et al. 2018, table 2, at 224 x 224: (parameters, multiply-adds) of the stem, the 7 rows, the head,
+# the classifier.
 STAGES_V2 = [
     (928, 10_838_016), (896, 10_035_200), (13_968, 54_942_720), (39_696, 37_443_840), (183_872, 38_497_536),
-    (303_168, 58_103_808), (795_264, 46_560_192), (473_920, 23_002_560), (412_160, 20_070_400), (1_281_000, 1_280_000),
+    (303_168, 58_103_808), (795_264, 46_560_192), (473_920, 23_002_560), (412_160, 20_070_400),
+    (1_281_000, 1_280_000),
 ]  # fmt: skip
-# Tan & Le 2019, table 1, the same; the last pair of both is the classifier.
+# Tan & Le 2019, table 1, the same.
 STAGES_B0 = [
     (928, 10_838_016), (1_448, 10_035_712), (16_714, 54_945_216), (46_640, 37_939_584), (242_930, 43_555_200),
-    (543_148, 86_102_400), (2_026_348, 91_528_224), (717_232, 29_520_000), (412_160, 20_070_400), (1_281_000, 1_280_000),
+    (543_148, 86_102_400), (2_026_348, 91_528_224), (717_232, 29_520_000), (412_160, 20_070_400),
+    (1_281_000, 1_280_000),
 ]  # fmt: skip
 SQUEEZED_B0 = [8, 4, 6, 6, 10, 10, 20, 20, 20, 28, 28, 28, 48, 48, 48, 48]  # a quarter of each block's input
 
@@ -139,7 +138,7 @@ def test_mobilenet_v2_has_the_published_counts(width):
     }
     assert all(exact // 10**6 == printed for exact, printed in macs.values())
     without_norm = parameters - statistics  # gamma and beta are as many as mean and variance
-    assert without_norm / 1e6 == pytest.approx(MILLION_PARAMETERS_V2[width], abs=0.006)
+    assert without_norm / 1e6 == pytest.approx(MILLIONS_V2[width], abs=0.006)
 
 
 @pytest.mark.parametrize("name", EFFICIENTNET)
@@ -200,13 +199,13 @@ def test_mobilenet_v2_has_the_published_channels_repeats_and_strides(width):
 def test_mobilenet_v1_has_the_published_table():
     rows = profile.profile(models.build("mobilenet_v1"), (224, 224, 3)).rows
     assert [row.shape for row in rows if row.kind == "PointwiseConv2D"] == [
-        (112, 112, 64), (56, 56, 128), (56, 56, 128), (28, 28, 256), (28, 28, 256), (14, 14, 512), *[(14, 14, 512)] * 5,
+        (112, 112, 64), (56, 56, 128), (56, 56, 128), (28, 28, 256), (28, 28, 256), *[(14, 14, 512)] * 6,
         (7, 7, 1024), (7, 7, 1024),
     ]  # fmt: skip
 
 
 def test_networks_have_the_published_number_of_layers_norms_and_additions():
-    # v1: 28 weight layers and 27 norms; v2: 17 blocks; B0: 16 blocks (Keras's, torchvision's and timm's agree)
+    # weights, norms, additions, gates; v2 has 17 blocks, B0 has 16, whose gates have two weights each
     found = {}
     for name in ("mobilenet_v1", "mobilenet_v2", "efficientnet_b0"):
         kinds = Counter(type(layer) for _, layer in named_layers(models.build(name)))
