@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mini_nn.gradcheck import check_op
+from mini_nn.kernels import conv as fast_conv
 from mini_nn.kernels import depthwise as fast_depthwise
 from mini_nn.ops import conv, depthwise, pointwise
 from mini_nn.ops.padding import resolve
@@ -31,6 +32,11 @@ def window(request):
     return request.param
 
 
+@pytest.fixture(params=[conv, fast_conv], ids=["ops", "kernels"])
+def conv_op(request):
+    return request.param
+
+
 @pytest.fixture(params=[depthwise, fast_depthwise], ids=["ops", "kernels"])
 def depthwise_op(request):
     return request.param
@@ -51,18 +57,18 @@ def definition(x, w, stride, padding, groups):
 
 
 @pytest.mark.parametrize("channels", GROUPS, ids=str)
-def test_conv_is_the_sum_of_the_textbook(window, channels, rng):
+def test_conv_is_the_sum_of_the_textbook(window, channels, conv_op, rng):
     (h, w, k, stride, padding), (i, o, groups) = window, channels
     x, weight = rng.standard_normal((2, h, w, i)), rng.standard_normal((k, k, i // groups, o))
     expected = definition(x, weight, stride, padding, groups)
-    np.testing.assert_allclose(conv.forward(x, weight, stride, padding, groups), expected, 1e-12, 1e-12)
+    np.testing.assert_allclose(conv_op.forward(x, weight, stride, padding, groups), expected, 1e-12, 1e-12)
 
 
 @pytest.mark.parametrize("channels", GROUPS, ids=str)
-def test_conv_backward_matches_complex_steps(window, channels, rng):
+def test_conv_backward_matches_its_forward(window, channels, conv_op, rng):
     (h, w, k, stride, padding), (i, o, groups) = window, channels
     x, weight = rng.standard_normal((2, h, w, i)), rng.standard_normal((k, k, i // groups, o))
-    check_op(conv, x, weight, stride, padding, groups, rng=rng)
+    check_op(conv_op, x, weight, stride, padding, groups, rng=rng)
 
 
 def test_depthwise_is_a_convolution_with_a_group_for_each_channel(window, depthwise_op, rng):
@@ -132,5 +138,8 @@ def test_a_filter_larger_than_a_valid_image_is_refused():
 def test_channels_that_do_not_fit_are_refused(op, rng):
     with pytest.raises(ValueError, match="x has 1 channels, w has 4"):
         op.forward(rng.standard_normal((1, 5, 5, 1)), np.ones((3, 3, 4)))
+
+
+def test_conv_refuses_channels_that_do_not_fit(conv_op, rng):
     with pytest.raises(ValueError, match="x has 4 channels"):
-        conv.forward(rng.standard_normal((1, 5, 5, 4)), np.ones((3, 3, 3, 2)))
+        conv_op.forward(rng.standard_normal((1, 5, 5, 4)), np.ones((3, 3, 3, 2)))

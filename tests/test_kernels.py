@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mini_nn import kernels
-from mini_nn.kernels import batch_norm, depthwise, swish
+from mini_nn.kernels import batch_norm, conv, depthwise, swish
 from mini_nn.ops import batch_norm as plain_batch_norm
+from mini_nn.ops import conv as plain_conv
 from mini_nn.ops import depthwise as plain_depthwise
 from mini_nn.ops import swish as plain_swish
 
@@ -48,6 +49,16 @@ def test_depthwise_twins_agree(shape, dtype, window, rng):
     dy = rng.standard_normal(y.shape).astype(dtype)
     same([depthwise.forward(x, w, *how)], [y], dtype)
     same(depthwise.backward(dy, x, w, *how), plain_depthwise.backward(dy, x, w, *how), dtype)
+
+
+@pytest.mark.parametrize("window", [(3, 1, "same"), (3, 2, "same"), (5, 3, "symmetric"), (1, 2, "valid")], ids=str)
+def test_conv_twins_agree(shape, dtype, window, rng):
+    k, *how = window
+    x, w = rng.standard_normal(shape).astype(dtype), rng.standard_normal((k, k, shape[3], 4)).astype(dtype)
+    y = plain_conv.forward(x, w, *how)
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    same([conv.forward(x, w, *how)], [y], dtype)
+    same(conv.backward(dy, x, w, *how), plain_conv.backward(dy, x, w, *how), dtype)
 
 
 @pytest.mark.parametrize("own", [False, True])
