@@ -1,0 +1,146 @@
+"""Our own files, .safetensors and .npz: the arrays under our names, and beside them, as JSON, what they are."""
+
+import json
+import os
+import secrets
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mini_nn.core import Layer, named_arrays
+from mini_nn.models import Network
+from mini_nn.ops import Array
+from mini_nn.weights.stored import Content, Stored, short
+
+VERSION = 1
+ENDINGS = ".safetensors", ".npz"
+
+
+class Passport(NamedTuple):
+    """What a file of ours says of itself; a layer that is no Network has no model, options and convention."""
+
+    version: int
+    model: str | None
+    options: dict[str, Any]
+    convention: dict[str, Any] | None
+    crc32: dict[str, int]  # of each array's bytes: a damaged file is refused, not believed
+
+
+def save(model: Layer, path: str | os.PathLike[str]) -> None:
+    """Write all Parameters and Buffers to `path`, .safetensors or .npz: whole, or not at all.
+
+    A network's name, options and Convention go with them.  ValueError names the first array without a value
+    or with one that is not finite.
+    """
+    target = as_path(path)
+    check_model(model)
+    if target.suffix.lower() not in ENDINGS:
+        raise ValueError(f"weights.save: {target} must end in {' or '.join(ENDINGS)}")
+    arrays = {}
+    for name, item in named_arrays(model):
+        if not item.has_value or not np.isfinite(item.value).all():
+            what = "is not finite (NaN or infinity)" if item.has_value else "has no value yet"
+            raise ValueError(f"weights.save: {name} {what}; nothing was written")
+        arrays[name] = np.ascontiguousarray(item.value)  # safetensors writes other strides wrongly, silently
+    text = json.dumps(passport(model, arrays)._asdict(), default=plain)
+    with written_whole(target) as temporary:
+        if target.suffix.lower() == ".npz":
+            with temporary.open("wb") as file:
+                np.savez(file, **{"mini_nn": np.frombuffer(text.encode(), np.uint8), **arrays})  # type: ignore[arg-type]
+        else:
+            from safetensors.numpy import save_file
+
+            save_file(arrays, temporary, {"mini_nn": text})
+
+
+def as_path(path: object) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"a path is needed, not {path!r}")
+    return Path(os.fsdecode(path))
+
+
+def check_model(model: object) -> None:
+    if not isinstance(model, Layer):
+        raise ValueError(f"weights: the model must be a Layer, not {type(model).__name__}")
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """A new empty file beside `target`, which takes its place at the end; after an error it is gone."""
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    temporary.open("xb").close()
+    try:
+        yield temporary
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def passport(model: Layer, arrays: dict[str, Array]) -> Passport:
+    sums = {name: crc32(array) for name, array in arrays.items()}
+    if not isinstance(model, Network):
+        return Passport(VERSION, None, {}, None, sums)
+    options = {key: value for key, value in model.options.items() if key != "convention"}
+    return Passport(VERSION, model.recipe_name, options, model.convention._asdict(), sums)
+
+
+def plain(value: Any) -> Any:
+    """NumPy's numbers, for JSON."""
+    return value.item()
+
+
+def crc32(array: Array) -> int:
+    return zlib.crc32(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data)
+
+
+def read_passport(text: str) -> Passport:
+    """Parse what `save` wrote; ValueError where it is something else."""
+    found = json.loads(text)
+    if not isinstance(found, dict) or not isinstance(found.get("version"), int):
+        raise ValueError("its metadata are not mini_nn's")
+    if found["version"] > VERSION:
+        raise ValueError(f"it is of version {short(found['version'])}, this mini_nn reads up to {VERSION}: update it")
+    kinds = {"model": str | None, "options": dict, "convention": dict | None, "crc32": dict}
+    if found.keys() != set(Passport._fields) or any(not isinstance(found[key], kinds[key]) for key in kinds):
+        raise ValueError("its metadata are damaged")
+    return Passport(**found)
+
+
+def check_passport(passport: Passport, model: Layer) -> str:
+    """Refuse another Convention, naming every field that differs.  Returns what else the reader should know."""
+    if not isinstance(model, Network):
+        return ""
+    if passport.convention is None:
+        return "the file does not say which Convention it was trained with"
+    mine = model.convention._asdict()
+    theirs = {key: passport.convention.get(key, "nothing") for key in mine}
+    differing = [f"{key} ({short(theirs[key])!s} there, {mine[key]} here)" for key in mine if theirs[key] != mine[key]]
+    if differing or len(passport.convention) > len(mine):
+        named = ", ".join(f"{key}={short(value)}" for key, value in passport.convention.items())
+        raise ValueError(
+            f"it was saved with Convention({named}), the model has {model.convention}; they differ in "
+            f"{', '.join(differing)}: build the model with the file's convention"
+        )
+    stride = passport.options.get("stem_stride"), model.options["stem_stride"]
+    if stride[0] != stride[1]:
+        return f"the file's network has stem_stride {short(stride[0])}, the model {stride[1]}"
+    return ""
+
+
+def with_checksums(content: Content, passport: Passport) -> Content:
+    """The same arrays, each compared with its checksum when it is read."""
+
+    def checked(name: str, stored: Stored) -> Stored:
+        def read() -> Array:
+            array = stored.read()
+            if crc32(array) != passport.crc32.get(name):
+                raise ValueError("fails its checksum: the file is damaged")
+            return array
+
+        return stored._replace(read=read)
+
+    return content._replace(arrays={name: checked(name, stored) for name, stored in content.arrays.items()})

@@ -1,0 +1,47 @@
+"""Which kind of file it is, told from its first bytes (the ending only breaks a tie), and its reader."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mini_nn.weights import read_h5, read_safetensors, read_torch, read_zip
+from mini_nn.weights.stored import Content, short
+
+PICKLES = ".pth", ".pt", ".pkl", ".pickle", ".bin", ".ckpt"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Content]:
+    """What the file holds, described.  ValueError says what is wrong with it, OSError that it cannot be opened."""
+    with path.open("rb") as file:
+        head = file.read(512)
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        with read_h5.opened(path) as content:
+            yield content
+    elif head.startswith((b"PK\3\4", b"PK\5\6")):
+        found = read_zip.spans(path)
+        torch = any(name.endswith("data.pkl") for name in found)
+        yield read_torch.read_zip(found) if torch else read_zip.read_npz(found)
+    else:
+        refuse_text(head)
+        if head[8:9] == b"{" or path.suffix.lower() == ".safetensors":
+            yield read_safetensors.read(path)
+        elif head.startswith(b"\x80") or path.suffix.lower() in PICKLES:
+            yield read_torch.read_legacy(path)
+        else:
+            raise ValueError(
+                f"it begins with {head[:8]!r}: not safetensors, .npz, PyTorch's .pth or HDF5"
+            )
+
+
+def refuse_text(head: bytes) -> None:
+    """The usual things that are downloaded in place of a checkpoint."""
+    start = head.lstrip().lower()
+    if not head:
+        raise ValueError("it is empty")
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise ValueError("it is a web page, not a checkpoint: the download went wrong")
+    if start.startswith(b"version https://git-lfs"):
+        raise ValueError("it is a Git LFS pointer, not the checkpoint itself: git lfs pull fetches that")
+    if start.startswith((b"{", b"[")) and head[8:9] != b"{":
+        raise ValueError(f"it is text, not a checkpoint: {short(head[:60].decode('latin-1'))}")

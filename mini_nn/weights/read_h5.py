@@ -1,0 +1,68 @@
+"""Keras's HDF5 files, through h5py (the extra `keras`), following no link out of the file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mini_nn.ops import Array
+from mini_nn.weights.stored import Content, Stored, is_shape, short
+
+MAX_OBJECTS = 20_000  # groups and datasets; EfficientNet-B7 has 4,000
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Content]:
+    """Describe the datasets of an HDF5 file, which stays open for the block."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise ImportError(f"{path} is an HDF5 file: to read it, pip install 'mini-nn[keras]'") from error
+    with broken(), h5py.File(path, "r") as file:
+        arrays = {name: describe(name, dataset) for name, dataset in datasets(file, h5py)}
+        yield Content("h5", arrays)
+
+
+@contextmanager
+def broken() -> Iterator[None]:
+    """h5py says OSError, KeyError or RuntimeError of a damaged file; here it is always ValueError."""
+    try:
+        yield
+    except (OSError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+        raise ValueError(f"it is a damaged HDF5 file: {short(str(error))}") from error
+
+
+def datasets(file: Any, h5py: Any) -> Iterator[tuple[str, Any]]:
+    """Every dataset with its path; a link that leads elsewhere is refused, a loop of groups comes to an end."""
+    todo, count = [("", file)], 0
+    while todo:
+        where, group = todo.pop()
+        for name in group:
+            link, path = group.get(name, getlink=True), f"{where}/{name}" if where else name
+            count += 1
+            if not isinstance(link, h5py.HardLink) or count > MAX_OBJECTS:
+                reason = f"is a {type(link).__name__}" if count <= MAX_OBJECTS else "is one object too many"
+                raise ValueError(f"{short(path)} {reason}: only groups and datasets of the file itself are read")
+            item = group[name]
+            if isinstance(item, h5py.Dataset):
+                yield path, item
+            elif isinstance(item, h5py.Group):
+                todo.append((path, item))
+
+
+def describe(name: str, dataset: Any) -> Stored:
+    """A dataset of plain numbers in the file itself."""
+    if dataset.is_virtual or dataset.external:
+        raise ValueError(f"{short(name)} takes its numbers from another file, which is not read")
+    if dataset.id.get_create_plist().get_nfilters():
+        raise ValueError(f"{short(name)} is compressed; save it without compression")
+    if not is_shape(dataset.shape) or dataset.dtype.kind not in "fiub":
+        raise ValueError(f"{short(name)} holds {short(str(dataset.dtype))}, not numbers")
+
+    def read() -> Array:
+        with broken():
+            return np.asarray(dataset[()])
+
+    return Stored(dataset.shape, dataset.dtype.name, read)

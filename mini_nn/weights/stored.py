@@ -1,0 +1,81 @@
+"""Arrays in a file, described but not read: shapes are compared before any memory is spent on what a file claims."""
+
+import zlib
+from collections.abc import Callable
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mini_nn.core import Shape
+from mini_nn.ops import Array
+
+MAX_AXES = 8
+MAX_HEADER = 16 * 2**20  # bytes of names and shapes; those of EfficientNet-B7 take 0.2 million
+
+
+class Span(NamedTuple):
+    """Some bytes of a file, and their checksum where the format has one."""
+
+    path: Path
+    start: int
+    size: int
+    crc: int | None = None
+
+    def read(self) -> Array:
+        """All of them (uint8, mapped: only what is used is read), once the checksum is right."""
+        if not self.size:
+            return np.empty(0, np.uint8)
+        data = np.memmap(self.path, np.uint8, "r", self.start, (self.size,))
+        if self.crc is not None and zlib.crc32(data.data) != self.crc:
+            raise ValueError(f"the record at byte {self.start} fails its checksum: the file is damaged")
+        return data
+
+
+class Stored(NamedTuple):
+    """One array of a file.  dtype is NumPy's name, or 'bfloat16', which `read` widens to float32."""
+
+    shape: Shape
+    dtype: str
+    read: Callable[[], Array]
+
+
+class Content(NamedTuple):
+    """What a file holds: its arrays by name, and the JSON that weights.save put beside them."""
+
+    container: str
+    arrays: dict[str, Stored]
+    metadata: str | None = None
+
+
+def raw_dtype(name: str) -> np.dtype[Any]:
+    """Little-endian; bfloat16, which NumPy lacks, comes as the upper half of a float32."""
+    return np.dtype("uint16" if name == "bfloat16" else name).newbyteorder("<")
+
+
+def widened(raw: Array, name: str) -> Array:
+    """bfloat16 -> float32, without loss; all else as it is."""
+    return (raw.astype(np.uint32) << 16).view(np.float32) if name == "bfloat16" else raw
+
+
+def are_counts(value: object) -> bool:
+    """A few whole numbers from 0 up: checked before a file's claims are computed with."""
+    return (
+        isinstance(value, list | tuple)
+        and len(value) <= MAX_AXES
+        and all(type(n) is int and 0 <= n < 2**48 for n in value)
+    )
+
+
+def is_shape(value: Any) -> bool:
+    return are_counts(value) and prod(value) < 2**48
+
+
+def short(value: object) -> str:
+    """A name or value of the file, cut for a message; a hostile one may have any length and depth."""
+    if isinstance(value, int | float | None) and not (isinstance(value, int) and value.bit_length() > 99):
+        return repr(value)
+    text = value if isinstance(value, str) else f"a {type(value).__name__}"
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return text if len(text) <= 120 else text[:120] + "..."
