@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts -c constraints.txt
 STAMP := $(VENV)/.installed
 LINT := $(VENV)/.installed-lint
 REFERENCE := $(VENV)/.installed-reference
@@ -43,7 +43,7 @@ clean: ## remove .venv and what tools remembered; out/ and runs/ stay
 $(STAMP): pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "mini_nn needs Python 3.11 or newer, and '$(PYTHON)' is not: try  make PYTHON=python3.12"; exit 1; }
-	@echo "installing into $(VENV): about a minute, 0.6 GB on disk"
+	@echo "installing into $(VENV): about a minute, 0.6 GB of disk"
 	@$(PYTHON) -m venv $(VENV)
 	@$(INSTALL) -e '.[demo,hub,keras,test]'
 	@$(INSTALL) --no-deps foolbox==3.3.4 # only its photographs are read
@@ -55,7 +55,7 @@ $(LINT): $(STAMP)
 	@touch $@
 
 $(REFERENCE): $(STAMP)
-	@echo "installing PyTorch and Keras to compare with: one to three minutes, 1.2 GB on disk"
+	@echo "installing PyTorch and Keras to compare with: about two minutes, 1 GB of disk"
 	@echo "(on Linux PyTorch may bring GPU libraries of several GB; README.md says how to avoid them)"
 	@$(INSTALL) torch==2.13.0 # before anything that would ask for a newer one
 	@$(INSTALL) -e '.[reference]'

@@ -1,0 +1,194 @@
+"""The command line: `mini-nn predict | summary | demo | doctor`.
+
+A command is a row of COMMANDS: its name, what it takes, and a function args -> exit code.  What is heavy is imported
+by the command that needs it, so that `mini-nn --help` answers at once.  Exit codes: 0 done, 1 done in part, 2 wrong
+input, 130 stopped with Ctrl-C, 141 the reader of the output went away.
+"""
+
+import io
+import json
+import os
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+from mini_nn import __version__
+
+if TYPE_CHECKING:
+    from mini_nn.profile import Report
+
+
+def predict_takes(parser: ArgumentParser) -> None:
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="a picture file: JPEG, PNG, WebP, ...")
+    parser.add_argument("--model", default="efficientnet_lite0", help="a pretrained network (%(default)s)")
+    parser.add_argument("--top", type=at_least_one, default=5, metavar="K", help="how many classes (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--out", metavar="FILE", help="also draw the photos with their classes: sheet.png")
+
+
+def predict(args: Namespace) -> int:
+    """Name what is on each photo.  A broken one is reported, and the others are still done."""
+    return 0
+
+
+def summary_takes(parser: ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="mobilenet_v1, mobilenet_v2, efficientnet_b0, ...")
+    parser.add_argument("--width", type=float, metavar="X", help="width multiplier (the model's own)")
+    parser.add_argument("--depth", type=float, metavar="X", help="depth multiplier of an EfficientNet (its own)")
+    parser.add_argument("--size", type=size, metavar="N", help="160, or height x width: 160x224 (the model's)")
+    parser.add_argument("--classes", type=int, default=1000, metavar="N", help="(%(default)s)")
+    parser.add_argument("--channels", type=int, default=3, metavar="N", help="of the images (%(default)s)")
+    parser.add_argument("--stem-stride", type=int, default=2, metavar="N", help="1: small images (%(default)s)")
+    parser.add_argument("--stages", action="store_true", help="a line for each stage instead of each layer")
+
+
+def summary(args: Namespace) -> int:
+    """Print what a network costs, before it has a single number in it."""
+    from mini_nn import models, profile
+
+    model = models.build(
+        args.model,
+        num_classes=args.classes,
+        in_channels=args.channels,
+        stem_stride=args.stem_stride,
+        width_mult=args.width,
+        depth_mult=args.depth,
+    )
+    height, width = args.size or (models.MODELS[args.model].resolution,) * 2
+    if min(height, width) < models.MIN_SIZE:
+        raise ValueError(f"--size {height}x{width} is too small: height and width start at {models.MIN_SIZE}")
+    report = profile.profile(model, (height, width, args.channels))
+    print(by_stage(report) if args.stages else report)
+    return 0
+
+
+def by_stage(report: "Report") -> "Report":
+    """The same sums, a row for each stage: "stages.3", "head", ..."""
+    from mini_nn.profile import Report, Row
+
+    def stage(row: Row) -> str:
+        parts = row.name.split(".")
+        return ".".join(parts[:2]) if parts[0] == "stages" else parts[0]
+
+    stages = []
+    for name, group in groupby(report.rows, key=stage):
+        rows = list(group)
+        params, macs = sum(row.params for row in rows), sum(row.macs for row in rows)
+        stages.append(Row(name, f"{len(rows)} layers" if rows[1:] else rows[0].kind, rows[-1].shape, params, macs))
+    return Report(report.shape, stages)
+
+
+def demo_takes(parser: ArgumentParser) -> None:
+    parser.add_argument("--out", default="out", metavar="FOLDER", help="where pictures go (%(default)s)")
+
+
+def demo(args: Namespace) -> int:
+    from mini_nn.demo import main
+
+    return main(out=args.out)
+
+
+def doctor(args: Namespace) -> int:  # noqa: ARG001
+    from mini_nn.doctor import main
+
+    return main()
+
+
+class Command(NamedTuple):
+    name: str
+    help: str
+    run: Callable[[Namespace], int]
+    takes: Callable[[ArgumentParser], None] = lambda parser: None  # noqa: ARG005
+    examples: str = ""
+
+
+COMMANDS = (
+    Command(
+        "predict",
+        "say what is on photographs",
+        predict,
+        predict_takes,
+        "mini-nn predict cat.jpg dog.png --top 3\nmini-nn predict holiday/*.jpg --out sheet.png",
+    ),
+    Command(
+        "summary",
+        "print a network's layers, parameters and multiply-adds",
+        summary,
+        summary_takes,
+        "mini-nn summary mobilenet_v2 --width 0.5 --size 160\nmini-nn summary efficientnet_b0 --stages",
+    ),
+    Command("demo", "what `make run` does: every network in a table, 20 photographs classified", demo, demo_takes),
+    Command("doctor", "look at this machine, and say what to type where something is wrong", doctor),
+)
+
+
+def at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
+def size(text: str) -> tuple[int, int]:
+    """'160' or '160x224' (height x width)."""
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        raise ArgumentTypeError(f"{text!r} is no size: 160, or height x width as 160x224")
+    return int(sides[0]), int(sides[-1])
+
+
+def parser() -> ArgumentParser:
+    every = "\n".join(command.examples or f"mini-nn {command.name}" for command in COMMANDS)
+    plain = RawDescriptionHelpFormatter
+    what = "Mobile vision networks by hand."
+    top = ArgumentParser("mini-nn", description=what, epilog=indent(every), formatter_class=plain)
+    top.add_argument("--version", action="version", version=f"mini-nn {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        what = command.help[0].upper() + command.help[1:] + "."
+        below = commands.add_parser(
+            command.name,
+            help=command.help,
+            description=what,
+            epilog=indent(command.examples),
+            formatter_class=plain,
+        )
+        command.takes(below)
+        below.set_defaults(run=command.run)
+    return top
+
+
+def indent(examples: str) -> str:
+    return "examples:\n  " + examples.replace("\n", "\n  ") if examples else ""
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, in words."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file's name may have letters that a console lacks
+            stream.reconfigure(errors="backslashreplace")
+    args = parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("mini-nn: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `mini-nn summary ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # closing it must not fail again
+        return 141
+    except (ValueError, OSError, ImportError) as error:
+        print(f"mini-nn: {sentence(error)}", file=sys.stderr)
+        return 2
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
