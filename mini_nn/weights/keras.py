@@ -15,7 +15,14 @@ VARIABLES = {
     "running_var": "moving_variance",
 }
 LEGACY = {ours: f"/{theirs}" for ours, theirs in VARIABLES.items()}
-NUMBERED = {"weight": "/0", "bias": "/1", "gamma": "/0", "beta": "/1", "running_mean": "/2", "running_var": "/3"}
+NUMBERED = {
+    "weight": "/0",
+    "bias": "/1",
+    "gamma": "/0",
+    "beta": "/1",
+    "running_mean": "/2",
+    "running_var": "/3",
+}
 NORMALIZATION = re.compile(r"(^|/)normalization(_\d+)?/")  # a layer of keras.applications' EfficientNets
 CLASSIFIERS = "conv_preds", "predictions", "Logits", "probs"
 
@@ -65,7 +72,7 @@ def legacy_spell(layers: set[str]) -> Spell:
     """How the file whose groups are `layers` spells a place."""
     first = [name for name in FAMILIES if name in layers]
     if len(first) != 1:
-        raise ValueError(f"its layers are not those of a network of keras.applications: none of {list(FAMILIES)}")
+        raise ValueError(f"its layers are not keras.applications': one of {', '.join(FAMILIES)} is needed")
     spell = FAMILIES[first[0]]
     classifier = next((name for name in CLASSIFIERS if name in layers), "predictions")
     return lambda place: classifier if place.path == ("classifier",) else spell(place)
@@ -73,15 +80,14 @@ def legacy_spell(layers: set[str]) -> Spell:
 
 def numbered_spell(layers: set[str]) -> Spell:
     """stages.0.0.depthwise.conv -> depthwise_conv2d: of each kind the first has no number, then come _1, _2, ..."""
-    dense = "dense" if "dense" in layers else "conv2d"  # MobileNet v1's classifier is a 1 x 1 convolution
+    kinds = dict.fromkeys(["conv", "reduce", "expand"], "conv2d") | {"norm": "batch_normalization"}
+    kinds["classifier"] = "dense" if "dense" in layers else "conv2d"  # MobileNet v1's is a 1 x 1 convolution
     counts: Counter[str] = Counter()
     known: dict[tuple[str, ...], str] = {}
 
     def spell(place: Place) -> str:
         if place.path not in known:
-            part, leaf = ("", *place.path)[-2:]
-            kinds = {"norm": "batch_normalization", "classifier": dense, "reduce": "conv2d", "expand": "conv2d"}
-            kind = "depthwise_conv2d" if (part, leaf) == ("depthwise", "conv") else (kinds | {"conv": "conv2d"})[leaf]
+            kind = "depthwise_conv2d" if place.path[-2:] == ("depthwise", "conv") else kinds[place.path[-1]]
             known[place.path] = f"{kind}_{counts[kind]}" if counts[kind] else kind
             counts[kind] += 1
         return known[place.path]
@@ -106,7 +112,7 @@ def tidy_numbered(arrays: dict[str, Stored]) -> dict[str, Stored]:
 def tidy_legacy(arrays: dict[str, Stored], layers: set[str]) -> dict[str, Stored]:
     """model_weights/conv1/conv1/kernel:0 -> conv1/kernel; `layers` are the names to look for on the way."""
     kept: dict[str, Stored] = {}
-    whole = any(path.startswith("model_weights/") for path in arrays)  # a whole model: its optimizer lies beside
+    whole = any(path.startswith("model_weights/") for path in arrays)  # with its optimizer beside it
     for path, array in arrays.items():
         top, *_ = groups = path.split("/")[:-1] or [""]
         variable = path.split("/")[-1].removesuffix(":0").replace("depthwise_kernel", "kernel")

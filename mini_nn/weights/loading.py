@@ -62,12 +62,18 @@ def read_into(model: Layer, path: str | os.PathLike[str], head: str = "strict") 
     with naming(file), opened(file) as content:
         if content.metadata is None:
             source = find(content, wanted, model, head)
-            note = expected(source, model)
+            note, whose = expected(source, model), f"of {source.name}"
         else:
             passport = native.read_passport(content.metadata)
-            note = native.check_passport(passport, model)
+            note, whose = native.check_passport(passport, model), f"of mini_nn's {short(passport.model)}"
             source = find(native.with_checksums(content, passport), wanted, model, head)
-        values = match(wanted, source)
+        try:
+            values = match(wanted, source)
+        except ValueError as error:
+            what = getattr(model, "recipe_name", f"this {type(model).__name__}")
+            raise ValueError(
+                f"its arrays, {whose}, do not fit {what}, which is as it was:\n{error}"
+            ) from error
     for name, value in values.items():
         wanted[name].item.value = value
     return Loaded(source.name, len(values), note)
@@ -92,7 +98,11 @@ def naming(path: Path) -> Iterator[None]:
     except (OSError, ImportError):
         raise
     except Exception as error:
-        what = str(error) if isinstance(error, ValueError) else f"it is damaged ({type(error).__name__}: {error})"
+        what = (
+            str(error)
+            if isinstance(error, ValueError)
+            else f"it is damaged ({type(error).__name__}: {error})"
+        )
         raise ValueError(f"{path}: {what}") from error
 
 
@@ -140,8 +150,7 @@ def match(wanted: dict[str, Wanted], source: Source) -> dict[str, Array]:
     used = {source.theirs[name] for name in wanted}
     problems += [f"unused: {short(name)}" for name in source.arrays if name not in used]
     if problems:
-        listed = "".join(f"\n  {problem}" for problem in problems)
-        raise ValueError(f"its arrays ({source.name} names) do not fit; the model is as it was:{listed}")
+        raise ValueError("\n".join(f"  {problem}" for problem in problems))
     return values
 
 

@@ -7,10 +7,11 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from mini_nn.blocks import Convention
 from mini_nn.core import Layer, named_arrays
 from mini_nn.models import Network
 from mini_nn.ops import Array
@@ -26,8 +27,12 @@ class Passport(NamedTuple):
     version: int
     model: str | None
     options: dict[str, Any]
-    convention: dict[str, Any] | None
+    convention: Convention | None
     crc32: dict[str, int]  # of each array's bytes: a damaged file is refused, not believed
+
+    def to_json(self) -> str:
+        convention = self.convention and self.convention._asdict()
+        return json.dumps({**self._asdict(), "convention": convention}, default=lambda number: number.item())
 
 
 def save(model: Layer, path: str | os.PathLike[str]) -> None:
@@ -46,15 +51,15 @@ def save(model: Layer, path: str | os.PathLike[str]) -> None:
             what = "is not finite (NaN or infinity)" if item.has_value else "has no value yet"
             raise ValueError(f"weights.save: {name} {what}; nothing was written")
         arrays[name] = np.ascontiguousarray(item.value)  # safetensors writes other strides wrongly, silently
-    text = json.dumps(passport(model, arrays)._asdict(), default=plain)
-    with written_whole(target) as temporary:
+    text = passport(model, arrays).to_json()
+    with written_whole(target) as file:
         if target.suffix.lower() == ".npz":
-            with temporary.open("wb") as file:
-                np.savez(file, **{"mini_nn": np.frombuffer(text.encode(), np.uint8), **arrays})  # type: ignore[arg-type]
+            about = {"mini_nn": np.frombuffer(text.encode(), np.uint8)}
+            np.savez(file, **about, **arrays)  # type: ignore[arg-type]
         else:
-            from safetensors.numpy import save_file
+            from safetensors.numpy import save as to_bytes
 
-            save_file(arrays, temporary, {"mini_nn": text})
+            file.write(to_bytes(arrays, {"mini_nn": text}))
 
 
 def as_path(path: object) -> Path:
@@ -69,12 +74,14 @@ def check_model(model: object) -> None:
 
 
 @contextmanager
-def written_whole(target: Path) -> Iterator[Path]:
-    """A new empty file beside `target`, which takes its place at the end; after an error it is gone."""
+def written_whole(target: Path) -> Iterator[IO[bytes]]:
+    """A new file beside `target`, which takes its place at the end; after an error nothing is left of it."""
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target}: there is no folder {target.parent}")
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    temporary.open("xb").close()
     try:
-        yield temporary
+        with temporary.open("xb") as file:
+            yield file
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -85,12 +92,7 @@ def passport(model: Layer, arrays: dict[str, Array]) -> Passport:
     if not isinstance(model, Network):
         return Passport(VERSION, None, {}, None, sums)
     options = {key: value for key, value in model.options.items() if key != "convention"}
-    return Passport(VERSION, model.recipe_name, options, model.convention._asdict(), sums)
-
-
-def plain(value: Any) -> Any:
-    """NumPy's numbers, for JSON."""
-    return value.item()
+    return Passport(VERSION, model.recipe_name, options, model.convention, sums)
 
 
 def crc32(array: Array) -> int:
@@ -100,13 +102,23 @@ def crc32(array: Array) -> int:
 def read_passport(text: str) -> Passport:
     """Parse what `save` wrote; ValueError where it is something else."""
     found = json.loads(text)
-    if not isinstance(found, dict) or not isinstance(found.get("version"), int):
+    if not isinstance(found, dict) or type(found.get("version")) is not int:
         raise ValueError("its metadata are not mini_nn's")
     if found["version"] > VERSION:
-        raise ValueError(f"it is of version {short(found['version'])}, this mini_nn reads up to {VERSION}: update it")
+        raise ValueError(
+            f"it is of version {short(found['version'])}, this mini_nn reads {VERSION}: update it"
+        )
     kinds = {"model": str | None, "options": dict, "convention": dict | None, "crc32": dict}
     if found.keys() != set(Passport._fields) or any(not isinstance(found[key], kinds[key]) for key in kinds):
         raise ValueError("its metadata are damaged")
+    fields = found["convention"]
+    if fields is not None:
+        plain = all(
+            isinstance(value, str | int | float) and len(str(value)) < 40 for value in fields.values()
+        )
+        if fields.keys() != set(Convention._fields) or not plain:
+            raise ValueError("its Convention is damaged")
+        found["convention"] = Convention(**fields)
     return Passport(**found)
 
 
@@ -114,21 +126,18 @@ def check_passport(passport: Passport, model: Layer) -> str:
     """Refuse another Convention, naming every field that differs.  Returns what else the reader should know."""
     if not isinstance(model, Network):
         return ""
-    if passport.convention is None:
-        return "the file does not say which Convention it was trained with"
-    mine = model.convention._asdict()
-    theirs = {key: passport.convention.get(key, "nothing") for key in mine}
-    differing = [f"{key} ({short(theirs[key])!s} there, {mine[key]} here)" for key in mine if theirs[key] != mine[key]]
-    if differing or len(passport.convention) > len(mine):
-        named = ", ".join(f"{key}={short(value)}" for key, value in passport.convention.items())
+    theirs, mine = passport.convention, model.convention
+    if theirs is None:
+        return "the file does not say with which Convention its values were trained"
+    if theirs != mine:
+        pairs = zip(Convention._fields, theirs, mine, strict=True)
+        differing = ", ".join(f"{field} ({a!r} there, {b!r} here)" for field, a, b in pairs if a != b)
         raise ValueError(
-            f"it was saved with Convention({named}), the model has {model.convention}; they differ in "
-            f"{', '.join(differing)}: build the model with the file's convention"
+            f"it was saved with {theirs}, the model has {mine}; they differ in {differing}; "
+            "build the model with the file's convention"
         )
-    stride = passport.options.get("stem_stride"), model.options["stem_stride"]
-    if stride[0] != stride[1]:
-        return f"the file's network has stem_stride {short(stride[0])}, the model {stride[1]}"
-    return ""
+    there, here = passport.options.get("stem_stride"), model.options["stem_stride"]
+    return "" if there == here else f"the file's network has stem_stride {short(there)}, the model {here}"
 
 
 def with_checksums(content: Content, passport: Passport) -> Content:

@@ -1,5 +1,6 @@
 """Which kind of file it is, told from its first bytes (the ending only breaks a tie), and its reader."""
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ PICKLES = ".pth", ".pt", ".pkl", ".pickle", ".bin", ".ckpt"
 @contextmanager
 def opened(path: Path) -> Iterator[Content]:
     """What the file holds, described.  ValueError says what is wrong with it, OSError that it cannot be opened."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise ValueError("it is not a regular file")
     with path.open("rb") as file:
         head = file.read(512)
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
@@ -29,9 +33,7 @@ def opened(path: Path) -> Iterator[Content]:
         elif head.startswith(b"\x80") or path.suffix.lower() in PICKLES:
             yield read_torch.read_legacy(path)
         else:
-            raise ValueError(
-                f"it begins with {head[:8]!r}: not safetensors, .npz, PyTorch's .pth or HDF5"
-            )
+            raise ValueError(f"it begins with {head[:8]!r}: not safetensors, .npz, PyTorch's .pth or HDF5")
 
 
 def refuse_text(head: bytes) -> None:

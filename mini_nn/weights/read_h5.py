@@ -44,7 +44,9 @@ def datasets(file: Any, h5py: Any) -> Iterator[tuple[str, Any]]:
             count += 1
             if not isinstance(link, h5py.HardLink) or count > MAX_OBJECTS:
                 reason = f"is a {type(link).__name__}" if count <= MAX_OBJECTS else "is one object too many"
-                raise ValueError(f"{short(path)} {reason}: only groups and datasets of the file itself are read")
+                raise ValueError(
+                    f"{short(path)} {reason}: only groups and datasets of the file itself are read"
+                )
             item = group[name]
             if isinstance(item, h5py.Dataset):
                 yield path, item

@@ -6,10 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from mini_nn.ops import Array
-from mini_nn.weights.stored import MAX_HEADER, Content, Span, Stored, are_counts, is_shape, raw_dtype, short, widened
+from mini_nn.weights.stored import (
+    MAX_HEADER,
+    Content,
+    Span,
+    Stored,
+    are_counts,
+    is_shape,
+    itemsize,
+    numbers,
+    short,
+)
 
 DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "BOOL": "bool"} | {
-    f"{kind}{bits}": f"{name}{bits}" for kind, name in (("I", "int"), ("U", "uint")) for bits in (8, 16, 32, 64)
+    f"{kind}{bits}": f"{name}{bits}"
+    for kind, name in (("I", "int"), ("U", "uint"))
+    for bits in (8, 16, 32, 64)
 }
 
 
@@ -64,8 +76,7 @@ def describe(path: Path, name: str, claim: dict[str, Any], base: int, end: int) 
         raise ValueError(f"{short(name)} has the unknown dtype {short(dtype)}")
     if not isinstance(shape, list) or not is_shape(shape):
         raise ValueError(f"{short(name)} claims the impossible shape {short(shape)}")
-    raw = raw_dtype(DTYPES[dtype])
-    needed = prod(shape) * raw.itemsize
+    needed = prod(shape) * itemsize(DTYPES[dtype])
     if base + begin != end or stop - begin != needed:
         raise ValueError(
             f"{short(name)} {tuple(shape)} {dtype} needs {needed} bytes from byte {end - base} on; "
@@ -74,6 +85,6 @@ def describe(path: Path, name: str, claim: dict[str, Any], base: int, end: int) 
     span = Span(path, base + begin, needed)
 
     def array() -> Array:
-        return widened(span.read().view(raw).reshape(shape), DTYPES[dtype])
+        return numbers(span.read(), DTYPES[dtype]).reshape(shape)
 
     return Stored(tuple(shape), DTYPES[dtype], array), base + stop

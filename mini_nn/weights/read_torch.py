@@ -8,11 +8,25 @@ from typing import Any
 import numpy as np
 
 from mini_nn.ops import Array
-from mini_nn.weights.stored import MAX_HEADER, Content, Span, Stored, are_counts, is_shape, raw_dtype, short, widened
+from mini_nn.weights.stored import (
+    MAX_HEADER,
+    Content,
+    Span,
+    Stored,
+    are_counts,
+    is_shape,
+    itemsize,
+    numbers,
+    short,
+)
 from mini_nn.weights.torch_pickle import Storage, Tensor, unpickle
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-WRAPPERS = "state_dict", "model_state_dict", "model"  # where training scripts put the weights, beside the epoch
+WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+)  # where training scripts put the weights, beside the epoch
 
 
 def read_zip(found: dict[str, Span]) -> Content:
@@ -56,32 +70,40 @@ def find_storages(path: Path, at: int, storages: list[Storage]) -> dict[str, Spa
         for storage in storages:
             file.seek(at)
             length = int.from_bytes(file.read(8), "little", signed=True)
-            found[storage.key] = Span(path, at + 8, storage.numel * raw_dtype(storage.dtype).itemsize)
+            found[storage.key] = Span(path, at + 8, storage.numel * itemsize(storage.dtype))
             at += 8 + found[storage.key].size
             if length != storage.numel or at > size:
-                raise ValueError(f"truncated or damaged: storage {short(storage.key)} is not where it should be")
+                raise ValueError(
+                    f"truncated or damaged: storage {short(storage.key)} is not where it should be"
+                )
     return found
 
 
 def state_dict(value: Any) -> dict[str, Tensor]:
     """The tensors by name, taken out of what training scripts wrap them in."""
     for _ in WRAPPERS:
-        inner = [value[key] for key in WRAPPERS if isinstance(value, dict) and isinstance(value.get(key), dict)]
+        inner = [
+            value[key] for key in WRAPPERS if isinstance(value, dict) and isinstance(value.get(key), dict)
+        ]
         value = inner[0] if inner else value
     if not isinstance(value, dict):
         raise ValueError(f"it holds {short(value)}, not a state_dict")
     for name, item in value.items():
         if not isinstance(name, str) or not isinstance(item, Tensor):
-            raise ValueError(f"its {short(name)} is {short(item)}, not a tensor with a name: not a state_dict")
+            raise ValueError(
+                f"its {short(name)} is {short(item)}, not a tensor with a name: not a state_dict"
+            )
     return value
 
 
 def describe(name: str, tensor: Tensor, data: dict[str, Span]) -> Stored:
     """One tensor, after checking that each of its numbers lies inside its storage."""
     storage, offset, size, stride = tensor.storage, tensor.offset, tensor.size, tensor.stride
-    span, raw = data.get(storage.key), raw_dtype(storage.dtype)
-    if span is None or span.size != storage.numel * raw.itemsize:
-        raise ValueError(f"{short(name)}: its storage {short(storage.key)} is missing or not as long as it should be")
+    span = data.get(storage.key)
+    if span is None or span.size != storage.numel * itemsize(storage.dtype):
+        raise ValueError(
+            f"{short(name)}: its storage {short(storage.key)} is missing or not as long as it should be"
+        )
     if not (is_shape(size) and are_counts(stride) and are_counts((offset,)) and len(size) == len(stride)):
         raise ValueError(f"{short(name)} claims an impossible size, stride or offset")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
@@ -91,9 +113,8 @@ def describe(name: str, tensor: Tensor, data: dict[str, Span]) -> Stored:
         )
 
     def read() -> Array:
-        numbers = span.read().view(raw)[offset:]
-        steps = [n * raw.itemsize for n in stride]
-        view = np.lib.stride_tricks.as_strided(numbers, size, steps, writeable=False)
-        return widened(view, storage.dtype)
+        flat = numbers(span.read(), storage.dtype)[offset:]
+        steps = [n * flat.itemsize for n in stride]
+        return np.lib.stride_tricks.as_strided(flat, size, steps, writeable=False)
 
     return Stored(size, storage.dtype, read)

@@ -23,7 +23,9 @@ def spans(path: Path) -> dict[str, Span]:
         for info in archive.infolist():
             name = short(info.filename)
             if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
-                raise ValueError(f"{name} is compressed ({info.file_size} bytes); save it without compression")
+                raise ValueError(
+                    f"{name} is compressed ({info.file_size} bytes); save it without compression"
+                )
             if info.flag_bits & 1:
                 raise ValueError(f"{name} is encrypted")
             if info.filename in found:

@@ -19,8 +19,7 @@ TORCH_ENDINGS = {
     "running_mean": ".running_mean",
     "running_var": ".running_var",
 }
-SMALL_EPS = TORCH
-LARGE_EPS = TORCH._replace(eps=1e-3, momentum=0.01)
+TORCHVISION_B5 = TORCH._replace(eps=1e-3, momentum=0.01)  # and B6, B7: they came from EfficientNet-PyTorch
 
 
 class Source(NamedTuple):
@@ -60,7 +59,7 @@ def recognise(content: Content, names: list[str], model: str) -> Source:
     if has("features."):
         flat = any(".conv." in name for name in arrays)
         spell = torchvision.spell_v2 if flat else torchvision.spell_efficientnet
-        return of("torchvision", spell, LARGE_EPS if model[-2:] in ("b5", "b6", "b7") else SMALL_EPS)
+        return of("torchvision", spell, TORCHVISION_B5 if model[-2:] in ("b5", "b6", "b7") else TORCH)
     return Source("unnamed", arrays, {name: name for name in names}, as_it_is)
 
 
@@ -78,7 +77,7 @@ def from_keras(arrays: dict[str, Stored], names: list[str]) -> Source:
     return Source("Keras", tidy, theirs, from_hwio, KERAS, note)
 
 
-def as_it_is(layer: Layer, array: Array) -> Array:
+def as_it_is(_: Layer, array: Array) -> Array:
     return array
 
 

@@ -34,7 +34,7 @@ class Span(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """One array of a file.  dtype is NumPy's name, or 'bfloat16', which `read` widens to float32."""
+    """One array of a file.  dtype is NumPy's name for what lies in the file, or 'bfloat16'."""
 
     shape: Shape
     dtype: str
@@ -49,14 +49,16 @@ class Content(NamedTuple):
     metadata: str | None = None
 
 
-def raw_dtype(name: str) -> np.dtype[Any]:
-    """Little-endian; bfloat16, which NumPy lacks, comes as the upper half of a float32."""
-    return np.dtype("uint16" if name == "bfloat16" else name).newbyteorder("<")
+def itemsize(dtype: str) -> int:
+    """Bytes of one number."""
+    return 2 if dtype == "bfloat16" else np.dtype(dtype).itemsize
 
 
-def widened(raw: Array, name: str) -> Array:
-    """bfloat16 -> float32, without loss; all else as it is."""
-    return (raw.astype(np.uint32) << 16).view(np.float32) if name == "bfloat16" else raw
+def numbers(data: Array, dtype: str) -> Array:
+    """Little-endian bytes -> numbers; bfloat16, the upper half of a float32, is widened without loss."""
+    if dtype == "bfloat16":
+        return (data.view("<u2").astype(np.uint32) << 16).view(np.float32)
+    return data.view(np.dtype(dtype).newbyteorder("<"))
 
 
 def are_counts(value: object) -> bool:

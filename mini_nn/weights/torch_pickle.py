@@ -138,7 +138,9 @@ class Machine:
                 self.pop(1)
                 self.top(dict)
             case _:
-                raise ValueError(f"its pickle uses {opcode}, which torch.save(model.state_dict(), ...) does not")
+                raise ValueError(
+                    f"its pickle uses {opcode}, which torch.save(model.state_dict(), ...) does not"
+                )
 
     def pop(self, n: int) -> list[Any]:
         if len(self.stack) < n:
@@ -174,7 +176,10 @@ def admit(name: str) -> Global:
 def storage(pid: Any) -> Storage:
     """('storage', type, key, device, numel), in older files followed by a None."""
     match pid:
-        case ("storage", Global(name), str(key), _, int(numel), *rest) if name in STORAGES and rest in ([], [None]):
+        case ("storage", Global(name), str(key), _, int(numel), *rest) if name in STORAGES and rest in (
+            [],
+            [None],
+        ):
             return Storage(STORAGES[name], key, numel)
     raise ValueError("its pickle refers to something that is not a plain storage")
 
@@ -186,6 +191,8 @@ def call(function: Any, args: Any) -> Any:
         case Global("torch._utils._rebuild_parameter"), (Tensor() as data, _, _):
             return data
         case Global(name), (Storage() as source, offset, size, stride, *rest) if name in TENSORS:
-            if len(rest) < 3 or (len(rest) == 3 and not rest[2]):  # rest: requires_grad, hooks, conjugate or negated
+            if len(rest) < 3 or (
+                len(rest) == 3 and not rest[2]
+            ):  # rest: requires_grad, hooks, conjugate or negated
                 return Tensor(source, offset, size, stride)
     raise ValueError("its pickle calls a tensor rebuilder with arguments that torch.save does not write")
