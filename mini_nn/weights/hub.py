@@ -8,12 +8,12 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from math import floor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mini_nn.blocks import KERAS, TORCH, Convention
+from mini_nn.weights.native import written_whole
 from mini_nn.weights.preprocess import Preprocess
 
 FILE = "model.safetensors"
@@ -158,7 +158,14 @@ def verify(repo: str, revision: str, path: Path) -> None:
             f"{records}; if not, delete {path} and load it again, or pass revision={first['commit']!r}"
         )
     if first is found:
-        write_whole(records, json.dumps(known, indent=1, sort_keys=True) + "\n")
+        try:
+            records.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(records) as file:
+                file.write(json.dumps(known, indent=1, sort_keys=True).encode())
+        except OSError as error:
+            raise Unavailable(
+                f"{records}: {error.strerror}; set XDG_CACHE_HOME to a folder of yours"
+            ) from None
 
 
 def read_records(path: Path) -> dict[str, dict[str, str | None]]:
@@ -171,18 +178,6 @@ def read_records(path: Path) -> dict[str, dict[str, str | None]]:
     except (ValueError, AttributeError, OSError):
         pass
     raise ValueError(f"{path}, where the checksums of downloads are kept, is damaged: delete it")
-
-
-def write_whole(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-            file.write(text)
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise Unavailable(
-            f"{path} cannot be written ({error.strerror}); set XDG_CACHE_HOME to a folder of yours"
-        ) from None
 
 
 def cache_folder() -> Path:

@@ -17,7 +17,7 @@ FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 METHODS = {
-    "crop": "the centre square of {size}/{resize} of the shorter side, resized",
+    "crop": "the centre square of {size}/{resize} of the shorter side",
     "resize": "the shorter side resized to {resize}, then the centre",
     "squash": "both sides resized to {resize}, then the centre",
 }
@@ -91,7 +91,8 @@ class Preprocess:
 
     def __str__(self) -> str:
         how = METHODS[self.method].format(size=self.size, resize=self.resize)
-        mean, std = (", ".join(f"{v:g}" for v in dict.fromkeys(values)) for values in (self.mean, self.std))
-        return (
-            f"{self.size} x {self.size}: {how} ({self.interpolation}); (x - [{mean}]) / [{std}], x in 0..255"
+        mean, std = (
+            f"{values[0]:g}" if len(set(values)) == 1 else f"({', '.join(f'{v:g}' for v in values)})"
+            for values in (self.mean, self.std)
         )
+        return f"{self.size} x {self.size}: {how} ({self.interpolation}), then (x - {mean}) / {std}"
