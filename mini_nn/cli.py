@@ -12,6 +12,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mini_nn import __version__
@@ -23,24 +24,48 @@ if TYPE_CHECKING:
 def predict_takes(parser: ArgumentParser) -> None:
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="a picture file: JPEG, PNG, WebP, ...")
     parser.add_argument("--model", default="efficientnet_lite0", help="a pretrained network (%(default)s)")
-    parser.add_argument("--top", type=at_least_one, default=5, metavar="K", help="how many classes (%(default)s)")
+    parser.add_argument(
+        "--top", type=at_least_one, default=5, metavar="K", help="how many classes (%(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--out", metavar="FILE", help="also draw the photos with their classes: sheet.png")
+    parser.add_argument("--out", type=png, metavar="FILE.png", help="also draw the photos with their classes")
 
 
 def predict(args: Namespace) -> int:
     """Name what is on each photo.  A broken one is reported, and the others are still done."""
-    return 0
+    from mini_nn import demo, weights
+
+    if args.out and not args.out.absolute().parent.is_dir():
+        raise ValueError(f"{args.out}: there is no folder {args.out.parent}; make it first")
+    trained = weights.pretrained(args.model)
+    done: list[tuple[Path, list[tuple[str, float]]]] = []
+    for photo in args.photos:
+        for path, best in demo.predict_photos([photo], *trained, k=args.top, report=complain):
+            done.append((path, best))
+            if not args.json:
+                print(path, *(f"  {p:6.1%}  {name}" for name, p in best), sep="\n", flush=True)
+    if args.json:
+        rows = [(path, [{"class": name, "probability": p} for name, p in best]) for path, best in done]
+        print(json.dumps([{"photo": str(path), "best": best} for path, best in rows], indent=1))
+    if args.out and done:
+        demo.draw(done, trained[1], args.out)
+    return 0 if len(done) == len(args.photos) else 1 if done else 2
 
 
 def summary_takes(parser: ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="mobilenet_v1, mobilenet_v2, efficientnet_b0, ...")
     parser.add_argument("--width", type=float, metavar="X", help="width multiplier (the model's own)")
-    parser.add_argument("--depth", type=float, metavar="X", help="depth multiplier of an EfficientNet (its own)")
-    parser.add_argument("--size", type=size, metavar="N", help="160, or height x width: 160x224 (the model's)")
+    parser.add_argument(
+        "--depth", type=float, metavar="X", help="depth multiplier of an EfficientNet (its own)"
+    )
+    parser.add_argument(
+        "--size", type=size, metavar="N", help="160, or height x width: 160x224 (the model's)"
+    )
     parser.add_argument("--classes", type=int, default=1000, metavar="N", help="(%(default)s)")
     parser.add_argument("--channels", type=int, default=3, metavar="N", help="of the images (%(default)s)")
-    parser.add_argument("--stem-stride", type=int, default=2, metavar="N", help="1: small images (%(default)s)")
+    parser.add_argument(
+        "--stem-stride", type=int, default=2, metavar="N", help="1: small images (%(default)s)"
+    )
     parser.add_argument("--stages", action="store_true", help="a line for each stage instead of each layer")
 
 
@@ -76,7 +101,9 @@ def by_stage(report: "Report") -> "Report":
     for name, group in groupby(report.rows, key=stage):
         rows = list(group)
         params, macs = sum(row.params for row in rows), sum(row.macs for row in rows)
-        stages.append(Row(name, f"{len(rows)} layers" if rows[1:] else rows[0].kind, rows[-1].shape, params, macs))
+        stages.append(
+            Row(name, f"{len(rows)} layers" if rows[1:] else rows[0].kind, rows[-1].shape, params, macs)
+        )
     return Report(report.shape, stages)
 
 
@@ -119,9 +146,17 @@ COMMANDS = (
         summary_takes,
         "mini-nn summary mobilenet_v2 --width 0.5 --size 160\nmini-nn summary efficientnet_b0 --stages",
     ),
-    Command("demo", "what `make run` does: every network in a table, 20 photographs classified", demo, demo_takes),
+    Command(
+        "demo", "what `make run` does: every network in a table, 20 photographs classified", demo, demo_takes
+    ),
     Command("doctor", "look at this machine, and say what to type where something is wrong", doctor),
 )
+
+
+def png(text: str) -> Path:
+    if not text.lower().endswith(".png"):
+        raise ArgumentTypeError(f"{text!r} does not end in .png")
+    return Path(text)
 
 
 def at_least_one(text: str) -> int:
@@ -163,6 +198,10 @@ def indent(examples: str) -> str:
     return "examples:\n  " + examples.replace("\n", "\n  ") if examples else ""
 
 
+def complain(text: str) -> None:
+    print(f"mini-nn: {text}", file=sys.stderr, flush=True)
+
+
 def sentence(error: Exception) -> str:
     """What went wrong, in words."""
     if isinstance(error, OSError) and error.strerror:
@@ -179,13 +218,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:
-        print("mini-nn: stopped", file=sys.stderr)
+        complain("stopped")
         return 130
     except BrokenPipeError:  # `mini-nn summary ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # closing it must not fail again
         return 141
     except (ValueError, OSError, ImportError) as error:
-        print(f"mini-nn: {sentence(error)}", file=sys.stderr)
+        complain(sentence(error))
         return 2
     return code
 

@@ -129,8 +129,10 @@ def check_caches() -> Findings:
         here = cache_folder()
         old = [folder for folder in here.parent.glob("kernels-*") if folder != here]
         yield Finding("ok", f"compiled kernels: {size(here)} in {here}")
-        if Path(tempfile.gettempdir()) in here.parents and not os.environ.get("NUMBA_CACHE_DIR"):
-            yield Finding("warn", "your own cache folder cannot be written", "set NUMBA_CACHE_DIR to one that can")
+        if here.parent.parent == Path(tempfile.gettempdir()) and here.parent.name.startswith("mini_nn-"):
+            yield Finding(
+                "warn", "your own cache folder cannot be written", "set NUMBA_CACHE_DIR to one that can"
+            )
         if old:
             yield Finding("ok", f"kernels of older versions: {size(*old)}; their folders may be deleted")
     if importable("huggingface_hub"):

