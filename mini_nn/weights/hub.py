@@ -8,6 +8,8 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import floor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,6 +57,7 @@ TF_TAGS = {  # which of B0 to B7 there are, and how x is scaled
     "ap_in1k": (range(8), HALF),  # adversarial examples
     "ns_jft_in1k": (range(8), IMAGENET),  # noisy student, with unlabelled images
 }
+Record = dict[str, str | None]  # commit and sha256 of a file
 Scale = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
@@ -105,12 +108,41 @@ DEFAULTS = {  # our short names
 }
 
 
-def fetch(name: str, revision: str = "main") -> Path:
-    """The verified file of a key of CHECKPOINTS: from the hub's cache where it is there, downloaded otherwise."""
+@contextmanager
+def fetched(name: str, revision: str) -> Iterator[Path]:
+    """The file of a key of CHECKPOINTS, from the hub's cache or downloaded.
+
+    When the block inside has used it without an error, its commit and sha256 are remembered; a later file of the
+    same name that differs is refused.
+    """
     repo = f"timm/{name}"
     path = download(repo, revision)
-    verify(repo, revision, path)
-    return path
+    records = cache_folder() / "hub.json"
+    known = read_records(records)
+    commit = path.parent.name if re.fullmatch("[0-9a-f]{40}", path.parent.name) else None
+    found = {"commit": commit, "sha256": sha256(path)}
+    keys = {f"{repo}@{revision}", f"{repo}@{commit or revision}"}
+    for key in keys & known.keys():
+        check(key, path, found, known[key], records)
+    yield path
+    if keys - known.keys():
+        try:
+            records.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(records) as file:
+                file.write(json.dumps(dict.fromkeys(keys, found) | known, indent=1, sort_keys=True).encode())
+        except OSError as error:
+            raise Unavailable(
+                f"{records}: {error.strerror}; set XDG_CACHE_HOME to a folder of yours"
+            ) from None
+
+
+def check(key: str, path: Path, found: Record, first: Record, records: Path) -> None:
+    if first["sha256"] != found["sha256"]:
+        raise ValueError(
+            f"{key} has changed: its sha256 is {found['sha256']} (commit {found['commit']}), at first use it was "
+            f"{first['sha256']} (commit {first['commit']}).  If that is expected, remove its entry from {records}; "
+            f"if not, delete {path} and load it again, or pass revision={first['commit']!r}"
+        )
 
 
 def download(repo: str, revision: str) -> Path:
@@ -144,31 +176,7 @@ def reason(error: Exception) -> str:
     return f"could not be downloaded ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
 
 
-def verify(repo: str, revision: str, path: Path) -> None:
-    """Remember the file's commit and sha256 at first use; raise where a later file differs."""
-    records = cache_folder() / "hub.json"
-    known = read_records(records)
-    commit = path.parent.name if re.fullmatch("[0-9a-f]{40}", path.parent.name) else None
-    found = {"commit": commit, "sha256": sha256(path)}
-    first = known.setdefault(f"{repo}@{revision}", found)
-    if first["sha256"] != found["sha256"]:
-        raise ValueError(
-            f"{repo} at revision {revision!r} has changed: its sha256 is {found['sha256']} (commit {commit}), at first "
-            f"use it was {first['sha256']} (commit {first['commit']}).  If that is expected, remove its entry from "
-            f"{records}; if not, delete {path} and load it again, or pass revision={first['commit']!r}"
-        )
-    if first is found:
-        try:
-            records.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(records) as file:
-                file.write(json.dumps(known, indent=1, sort_keys=True).encode())
-        except OSError as error:
-            raise Unavailable(
-                f"{records}: {error.strerror}; set XDG_CACHE_HOME to a folder of yours"
-            ) from None
-
-
-def read_records(path: Path) -> dict[str, dict[str, str | None]]:
+def read_records(path: Path) -> dict[str, Record]:
     if not path.exists():
         return {}
     try:

