@@ -17,7 +17,7 @@ help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1:\2/p' Makefile | awk -F: '{printf "%-18s%s\n", $$1, $$2}'
 
 run: $(STAMP) ## all networks in a table, 20 real photographs classified, a picture of them in out/
-	$(BIN)/python -m mini_nn demo
+	$(BIN)/python -m mini_nn.cli demo
 
 test: $(STAMP) ## every test that needs neither PyTorch nor Keras, and a table of gradient errors
 	$(BIN)/python -m pytest $(ARGS)
@@ -33,7 +33,7 @@ reference: $(REFERENCE) ## compare whole networks, live, with PyTorch and Keras
 	KERAS_BACKEND=torch $(BIN)/python -m pytest tests/reference $(ARGS)
 
 doctor: $(STAMP) ## look at this machine, and say what to type where something is wrong
-	$(BIN)/python -m mini_nn doctor
+	$(BIN)/python -m mini_nn.cli doctor
 
 clean: ## remove .venv and what tools remembered; out/ and runs/ stay
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -92,6 +92,14 @@ def test_make_alone_lists_every_target():
     assert re.findall(r"^  make (\w+)  +\S", shown, re.MULTILINE) == TARGETS
 
 
+def test_make_starts_modules_that_are_there():
+    started = re.findall(r"python -m ([\w.]+)", MAKEFILE)
+    assert "mini_nn.cli" in started
+    for name in set(started) - {"pip", "pytest", "venv"}:
+        assert find_spec(name), name
+        assert 'if __name__ == "__main__":' in Path(find_spec(name).origin).read_text(), name
+
+
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 def test_an_old_python_is_refused_in_a_sentence(tmp_path):
     command = ["make", "run", f"VENV={tmp_path / 'venv'}", "PYTHON=false"]
