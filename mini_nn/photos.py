@@ -17,6 +17,7 @@ Array = NDArray[Any]
 Source = str | os.PathLike[str] | Image.Image | Array
 
 MAX_PIXELS = 1024**3 // 12  # 89 million, Pillow's own limit: a third of a gigabyte once decoded
+PART = 2**22  # pixels that are converted at a time
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "JPEG2000", "AVIF", "HEIF")  # JPEG reads MPO
 HEIC = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"))
 UPRIGHT: dict[Any, Callable[[Array], Array]] = {  # by EXIF orientation; 1 is upright already
@@ -124,9 +125,9 @@ def decode(image: Image.Image, name: str, max_pixels: int) -> Array:
 
 
 def to_rgb_strips(image: Image.Image, name: str) -> Array:
-    """to_rgb, about four million pixels at a time: at once it would take several times the memory."""
+    """to_rgb, some rows at a time: all at once would take several times the memory."""
     width, height = image.size
-    rows = max(1, 2**22 // width)
+    rows = max(1, PART // width)
     pixels = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, rows):
         strip = pixels[top : top + rows]

@@ -34,21 +34,12 @@ class Checkpoint(NamedTuple):
     preprocess: Preprocess
 
 
-IMAGENET = (
-    (123.675, 116.28, 103.53),
-    (58.395, 57.12, 57.375),
-)  # 255 x (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# mean and std of x in 0..255: 255 x (0.485, 0.456, 0.406) and (0.229, 0.224, 0.225); the middle and half of the range
+IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 HALF = ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
-B = [
-    (224, 0.875),
-    (240, 0.882),
-    (260, 0.89),
-    (300, 0.904),
-    (380, 0.922),
-    (456, 0.934),
-    (528, 0.942),
-    (600, 0.949),
-]
+SIZES = 224, 240, 260, 300, 380, 456, 528, 600
+CROP_PCT = 0.875, 0.882, 0.890, 0.904, 0.922, 0.934, 0.942, 0.949
+B = list(zip(SIZES, CROP_PCT, strict=True))
 LITE = [(*size, "bicubic") for size in B[:3]] + [(300, 0.904, "bilinear"), (380, 0.92, "bilinear")]
 TF_TAGS = {  # which of B0 to B7 there are, and how x is scaled
     "in1k": (range(6), IMAGENET),  # as in the paper's first version
