@@ -170,7 +170,7 @@ def test_affine_is_pillows_inverse_map(image, degrees, shear, scale, shift):
     forward = scale * turn @ np.array([[1, s], [0, 1]])
     back = np.linalg.inv(forward)
     centre = np.array([width / 2, height / 2])
-    offset = centre - back @ ([*centre, shift[1], shift[0]])
+    offset = centre - back @ (centre + np.array(shift)[::-1])
     numbers = (*back[0], offset[0], *back[1], offset[1])
     expected = pillow(
         image,

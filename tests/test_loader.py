@@ -102,6 +102,15 @@ def test_epochs_and_seeds_differ_and_a_resumed_epoch_is_the_same(split):
     assert as_bytes(data.Loader(split, 8, RECIPE, seed=2)) != epochs[0]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_is_resumed_in_its_middle(split, workers):
+    loader = data.Loader(split, 8, RECIPE, workers=workers)
+    first, second = as_bytes(loader), as_bytes(loader)
+    loader.epoch, loader.first = 0, 5
+    assert as_bytes(loader) == first[5:]
+    assert as_bytes(loader) == second  # the next epoch is whole again
+
+
 def test_an_image_is_augmented_anew_each_epoch(split):
     loader = data.Loader(split.take([0]), 1, Recipe((Step("brightness"),)))
     assert len({next(iter(loader_at(loader, epoch)))[0].tobytes() for epoch in range(20)}) == 20
