@@ -1,13 +1,13 @@
 """All that a training run needs to go on, in one file that is written whole or not at all."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mini_nn.core import Layer, Named, named_arrays, named_layers
+from mini_nn.files import written_whole
 from mini_nn.layers import Dropout
 from mini_nn.ops import Array
 from mini_nn.optim import EMA, Optimiser
@@ -23,11 +23,8 @@ def save(folder: Path, model: Layer, optimiser: Optimiser, ema: EMA | None, prog
         state = holder.state_dict() if holder else {}
         arrays |= {f"{part}/{key}": value for key, value in state.items() if isinstance(value, np.ndarray)}
         numbers[part] = {key: value for key, value in state.items() if not isinstance(value, np.ndarray)}
-    target = folder / FILE
-    partial = target.with_suffix(".partial")
-    with open(partial, "wb") as file:
+    with written_whole(folder / FILE) as file:
         np.savez(file, json=np.array(json.dumps(numbers)), **arrays)
-    os.replace(partial, target)
 
 
 def load(folder: Path, model: Layer, optimiser: Optimiser, ema: EMA | None) -> dict[str, Any] | None:

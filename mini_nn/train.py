@@ -20,6 +20,7 @@ from mini_nn import checkpoint as saved
 from mini_nn import profile, weights
 from mini_nn.core import Layer, named_arrays
 from mini_nn.data import Loader, Split
+from mini_nn.files import written_whole
 from mini_nn.losses import softmax_cross_entropy
 from mini_nn.ops import Array
 from mini_nn.optim import EMA, Optimiser, clip_grad_norm
@@ -256,9 +257,8 @@ def write_history(path: Path, history: list[Record]) -> None:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(Record._fields)
     table.writerows(history)
-    partial = path.with_suffix(".partial")
-    partial.write_text(text.getvalue(), encoding="utf-8")
-    os.replace(partial, path)
+    with written_whole(path) as file:
+        file.write(text.getvalue().encode())
 
 
 class Interrupted:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 FLOORS = [
-    {"ops", "photos"},
+    {"ops", "photos", "files"},
     {"kernels", "diagnosis"},
     {"backend"},
     {"core"},

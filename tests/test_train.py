@@ -127,7 +127,7 @@ def test_a_process_killed_in_the_middle_of_epochs_goes_on_bit_by_bit(tmp_path):
     with open(tmp_path / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["loss"]) for row in rows] == [r.loss for r in whole]
-    assert not [p.name for p in tmp_path.iterdir() if p.suffix == ".partial"]
+    assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".")]
 
 
 def test_ctrl_c_saves_the_middle_of_an_epoch(tmp_path, monkeypatch):

@@ -10,7 +10,6 @@ kernel which another kernel calls has changed.
 
 import hashlib
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,19 +20,11 @@ from typing import Any
 import numba
 import numpy as np
 
+from mini_nn.files import user_cache
 from mini_nn.ops import Array
 
 config: Any = numba.config
 WORTH = 1 << 19  # inner steps below which waking a thread (about 60 us) costs more than it saves
-
-
-def user_cache() -> Path:
-    """The folder where this system keeps what programs can make again."""
-    if base := os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "mini_nn"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "mini_nn"
-    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "mini_nn"
 
 
 @cache
@@ -42,7 +33,8 @@ def cache_folder() -> Path:
     digest = hashlib.sha256(numba.__version__.encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.name.encode() + source.read_bytes())
-    folder = user_cache() / f"kernels-{digest.hexdigest()[:12]}"
+    base = os.environ.get("NUMBA_CACHE_DIR")
+    folder = (Path(base) if base else user_cache()) / f"kernels-{digest.hexdigest()[:12]}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
