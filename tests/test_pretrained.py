@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 import types
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -365,10 +366,7 @@ def test_the_real_library_finds_a_file_in_its_cache(tmp_path, monkeypatch):
     (folder / "refs").mkdir()
     (folder / "refs" / "main").write_text(COMMITS[0])
 
-    def download(*args, **options):
-        return real.hf_hub_download(*args, **options, cache_dir=tmp_path)
-
-    monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(hf_hub_download=download))
+    monkeypatch.setattr(real, "hf_hub_download", partial(real.hf_hub_download, cache_dir=tmp_path))
     for revision in ("main", COMMITS[0]):
         assert weights.pretrained(SMALL, revision)[0].convention == TORCH
     assert hub.read_records(tmp_path / "cache" / "mini_nn" / "hub.json").keys() >= {f"timm/{SMALL}@main"}
