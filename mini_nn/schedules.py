@@ -152,10 +152,10 @@ def to_dict(schedule: Schedule) -> dict[str, Any]:
 def from_dict(state: Mapping[str, Any]) -> Schedule:
     """The schedule that to_dict() was given."""
     values = {k: from_dict(v) if k == "then" else v for k, v in state.items() if k != "kind"}
-    kind = KINDS.get(state.get("kind", ""))
-    if kind is None or not set(values) <= {f.name for f in fields(kind)}:
-        raise ValueError(f"{dict(state)} is no schedule; the kinds are {', '.join(KINDS)}")
-    return kind(**values)  # type: ignore[no-any-return]
+    try:
+        return KINDS[state["kind"]](**values)  # type: ignore[no-any-return]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{dict(state)} is no schedule; the kinds are {', '.join(KINDS)}") from error
 
 
 def check(what: str, value: Any, positive: bool = False) -> float:
