@@ -111,6 +111,21 @@ def test_an_epoch_is_resumed_in_its_middle(split, workers):
     assert as_bytes(loader) == second  # the next epoch is whole again
 
 
+def test_each_epoch_has_an_order_and_a_mixture_of_its_own(split):
+    loader = data.Loader(split, 61)
+    assert numbers(next(iter(loader_at(loader, 0)))) != numbers(next(iter(loader_at(loader, 1))))
+    loader = data.Loader(split, 61, Recipe((Step("mixup"),)), shuffle=False)
+    shares = [next(iter(loader_at(loader, epoch)))[1] for epoch in (0, 1)]
+    assert not np.array_equal(*shares)
+
+
+def test_no_two_purposes_share_a_stream(split):
+    loader = data.Loader(split)
+    keys = [(kind, epoch, i) for kind in range(3) for epoch in range(3) for i in range(3)]
+    keys += [key[:2] for key in keys if key[2] == 0]
+    assert len({loader.stream(*key).integers(2**63) for key in keys}) == len(keys)
+
+
 def test_an_image_is_augmented_anew_each_epoch(split):
     loader = data.Loader(split.take([0]), 1, Recipe((Step("brightness"),)))
     assert len({next(iter(loader_at(loader, epoch)))[0].tobytes() for epoch in range(20)}) == 20
@@ -239,18 +254,21 @@ def test_a_forgotten_iterator_is_collected_with_its_threads(split):
 
 
 def test_leaving_does_not_wait_for_whole_batches(split):
+    begun = []
+
     class Slow:
         def __len__(self):
             return 1000
 
         def __getitem__(self, index):
-            time.sleep(0.01)
+            begun.append(index)
+            time.sleep(0.005)
             return split[index % 61]
 
-    start = time.perf_counter()
     for _ in data.Loader(Slow(), 50, workers=2, shuffle=False):
+        before = len(begun)
         break
-    assert time.perf_counter() - start < 1.6  # the first batch takes 0.5 s, every other one would again
+    assert len(begun) - before <= 4  # the images in hand
 
 
 @pytest.mark.parametrize("workers", [1, 3])

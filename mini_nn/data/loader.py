@@ -22,12 +22,13 @@ SHUFFLE, IMAGE, BATCH = range(3)  # what a stream of random numbers is for
 class Loader:
     """Iterating over a Loader is an epoch of batches: x float32 (B, H, W, C), y int64 (B,).
 
-    split: a Split, arrays (x, y), or anything with len() and [i] -> (image, label).  augment: a Recipe, or a function (image, rng) -> image;
-    a Recipe with mixup makes y float32 (B, classes).  workers: threads beside yours; 0 makes each batch when asked.
-    At most `workers + 1` batches are in the making or waiting, so memory is bounded.
+    split: a Split, arrays (x, y), or anything with len() and [i] -> (image, label).  augment: a Recipe, or a function
+    (image, rng) -> image; a Recipe with mixup makes y float32 (B, classes).  workers: threads beside yours; 0 makes
+    each batch when asked.  At most `workers + 1` batches are in the making or waiting, so memory is bounded.
 
     Every random number is drawn from a stream named by the seed, the epoch and the image, so the batches are the same
-    bytes for any number of workers.  `epoch` counts finished epochs and `first` is the batch to begin with; set them to resume.
+    bytes for any number of workers.  `epoch` counts finished epochs, `first` is the batch that the next one begins
+    with: set both to resume.
     """
 
     def __init__(

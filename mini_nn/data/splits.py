@@ -61,9 +61,7 @@ class ArraySplit(Split):
 
     def image(self, index: int) -> Array:
         image: Array = self.x[index]
-        image.flags.writeable = (
-            False  # of this view: an augmentation that writes to its argument spoils nothing
-        )
+        image.flags.writeable = False  # this view only: an augmentation cannot spoil the data
         return image.astype(np.float32) / np.float32(255) if image.dtype == np.uint8 else image
 
     def name(self, index: int) -> str:
