@@ -26,54 +26,66 @@ NUMBERED = {
 NORMALIZATION = re.compile(r"(^|/)normalization(_\d+)?/")  # a layer of keras.applications' EfficientNets
 CLASSIFIERS = "conv_preds", "predictions", "Logits", "probs"
 
+V1_PARTS = {"depthwise": "conv_dw", "pointwise": "conv_pw"}
+V1_LEAF = {"conv": "", "norm": "_bn"}
+V2_ENDS = {
+    ("stem", "conv"): "Conv1",
+    ("stem", "norm"): "bn_Conv1",
+    ("head", "conv"): "Conv_1",
+    ("head", "norm"): "Conv_1_bn",
+}
+V2_PARTS = {part: part for part in ("expand", "depthwise", "project")}  # as ours, and no squeeze-excite
+V2_LEAF = {"conv": "", "norm": "_BN"}
+EFFICIENTNET_ENDS = {"stem": "stem", "head": "top"}
+EFFICIENTNET_PARTS = {
+    "expand": {"conv": "expand_conv", "norm": "expand_bn"},
+    "depthwise": {"conv": "dwconv", "norm": "bn"},
+    "se": {"reduce": "se_reduce", "expand": "se_expand"},
+    "project": {"conv": "project_conv", "norm": "project_bn"},
+}
+
 
 def spell_v1(place: Place) -> str:
     """stages.1.0.depthwise.norm -> conv_dw_2_bn."""
     if place.path[0] == "stem":
-        return {"conv": "conv1", "norm": "conv1_bn"}[place.path[1]]
+        return f"conv1{V1_LEAF[place.path[1]]}"
     _, _, _, part, leaf = place.path
-    kind = {"depthwise": "dw", "pointwise": "pw"}[part]
-    return f"conv_{kind}_{place.block + 1}{'_bn' if leaf == 'norm' else ''}"
+    return f"{V1_PARTS[part]}_{place.block + 1}{V1_LEAF[leaf]}"
 
 
 def spell_v2(place: Place) -> str:
     """stages.1.0.expand.norm -> block_1_expand_BN."""
-    if place.path[0] in ("stem", "head"):
-        return {
-            ("stem", "conv"): "Conv1",
-            ("stem", "norm"): "bn_Conv1",
-            ("head", "conv"): "Conv_1",
-            ("head", "norm"): "Conv_1_bn",
-        }[place.path]  # type: ignore[index]
+    if place.path[0] != "stages":
+        return V2_ENDS[place.path[0], place.path[1]]
     _, _, _, part, leaf = place.path
     where = f"block_{place.block}" if place.block else "expanded_conv"
-    return f"{where}_{part}{'_BN' if leaf == 'norm' else ''}"
+    return f"{where}_{V2_PARTS[part]}{V2_LEAF[leaf]}"
 
 
 def spell_efficientnet(place: Place) -> str:
     """stages.1.0.expand.norm -> block2a_expand_bn."""
-    if place.path[0] in ("stem", "head"):
+    if place.path[0] != "stages":
         end, leaf = place.path
-        return f"{'top' if end == 'head' else end}_{'bn' if leaf == 'norm' else leaf}"
+        return f"{EFFICIENTNET_ENDS[end]}_{'bn' if leaf == 'norm' else leaf}"
     _, stage, block, part, leaf = place.path
-    inner = {
-        "expand": {"conv": "expand_conv", "norm": "expand_bn"},
-        "depthwise": {"conv": "dwconv", "norm": "bn"},
-        "se": {"reduce": "se_reduce", "expand": "se_expand"},
-        "project": {"conv": "project_conv", "norm": "project_bn"},
-    }[part][leaf]
-    return f"block{int(stage) + 1}{chr(ord('a') + int(block))}_{inner}"
+    return f"block{int(stage) + 1}{chr(ord('a') + int(block))}_{EFFICIENTNET_PARTS[part][leaf]}"
 
 
-FAMILIES = {"conv1": spell_v1, "Conv1": spell_v2, "stem_conv": spell_efficientnet}  # told by the first layer
+FAMILIES: dict[str, Spell] = {  # told by what the layers of the first block begin with
+    "conv_dw_": spell_v1,
+    "expanded_conv_": spell_v2,
+    "block1a_": spell_efficientnet,
+}
 
 
 def legacy_spell(layers: set[str]) -> Spell:
     """How the file whose groups are `layers` spells a place."""
-    first = [name for name in FAMILIES if name in layers]
-    if len(first) != 1:
-        raise ValueError(f"its layers are not keras.applications': one of {', '.join(FAMILIES)} is needed")
-    spell = FAMILIES[first[0]]
+    found = [start for start in FAMILIES if any(name.startswith(start) for name in layers)]
+    if len(found) != 1:
+        raise ValueError(
+            "its layers are not those of one MobileNet, MobileNetV2 or EfficientNet of keras.applications"
+        )
+    spell = FAMILIES[found[0]]
     classifier = next((name for name in CLASSIFIERS if name in layers), "predictions")
     return lambda place: classifier if place.path == ("classifier",) else spell(place)
 

@@ -13,7 +13,7 @@ from mini_nn.core import Buffer, Layer, Parameter, named_layers
 from mini_nn.models import Network
 from mini_nn.ops import Array
 from mini_nn.weights import native
-from mini_nn.weights.opening import opened
+from mini_nn.weights.opening import first_bytes, opened
 from mini_nn.weights.sources import Source, recognise
 from mini_nn.weights.stored import Content, Stored, short
 
@@ -59,24 +59,31 @@ def read_into(model: Layer, path: str | os.PathLike[str], head: str = "strict") 
         raise ValueError(f"head must be 'strict' or 'skip', not {head!r}")
     file = native.as_path(path)
     wanted = {name: want for name, want in arrays_of(model) if head == "strict" or not in_classifier(name)}
-    with naming(file), opened(file) as content:
-        if content.metadata is None:
-            source = find(content, wanted, model, head)
-            note, whose = expected(source, model), f"of {source.name}"
-        else:
-            passport = native.read_passport(content.metadata)
-            note, whose = native.check_passport(passport, model), f"of mini_nn's {short(passport.model)}"
-            source = find(native.with_checksums(content, passport), wanted, model, head)
-        try:
-            values = match(wanted, source)
-        except ValueError as error:
-            what = getattr(model, "recipe_name", f"this {type(model).__name__}")
-            raise ValueError(
-                f"its arrays, {whose}, do not fit {what}, which is as it was:\n{error}"
-            ) from error
+    start = first_bytes(file)
+    with naming(file), opened(file, start) as content:
+        done, values = find_values(content, wanted, model, head)
     for name, value in values.items():
         wanted[name].item.value = value
-    return Loaded(source.name, len(values), note)
+    return done
+
+
+def find_values(
+    content: Content, wanted: dict[str, Wanted], model: Layer, head: str
+) -> tuple[Loaded, dict[str, Array]]:
+    """The new values by name, all of them checked, and what `load` will report."""
+    if content.metadata is None:
+        source = find(content, wanted, model, head)
+        note, whose = expected(source, model), f"of {source.name}"
+    else:
+        passport = native.read_passport(content.metadata)
+        note, whose = native.check_passport(passport, model), f"of mini_nn's {short(passport.model)}"
+        source = find(native.with_checksums(content, passport), wanted, model, head)
+    try:
+        values = match(wanted, source)
+    except ValueError as error:
+        what = getattr(model, "recipe_name", f"this {type(model).__name__}")
+        raise ValueError(f"its arrays, {whose}, do not fit {what}, which is as it was:\n{error}") from error
+    return Loaded(source.name, len(values), note), values
 
 
 def arrays_of(model: Layer) -> Iterator[tuple[str, Wanted]]:
@@ -95,15 +102,11 @@ def naming(path: Path) -> Iterator[None]:
     """Whatever a broken or hostile file makes a parser raise becomes a ValueError that names the file."""
     try:
         yield
-    except (OSError, ImportError):
+    except ImportError:  # of h5py; it says what to install
         raise
     except Exception as error:
-        what = (
-            str(error)
-            if isinstance(error, ValueError)
-            else f"it is damaged ({type(error).__name__}: {error})"
-        )
-        raise ValueError(f"{path}: {what}") from error
+        what = "" if isinstance(error, ValueError) else f"it is damaged: {type(error).__name__} "
+        raise ValueError(f"{path}: {what}{error}") from error
 
 
 def find(content: Content, wanted: dict[str, Wanted], model: Layer, head: str) -> Source:

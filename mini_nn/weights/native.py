@@ -41,8 +41,8 @@ def save(model: Layer, path: str | os.PathLike[str]) -> None:
     A network's name, options and Convention go with them.  ValueError names the first array without a value
     or with one that is not finite.
     """
-    target = as_path(path)
     check_model(model)
+    target = as_path(path)
     if target.suffix.lower() not in ENDINGS:
         raise ValueError(f"weights.save: {target} must end in {' or '.join(ENDINGS)}")
     arrays = {}

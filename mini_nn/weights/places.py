@@ -37,6 +37,6 @@ def rename(names: list[str], spell: Spell, endings: dict[str, str], source: str)
         place = Place(path[:-1], index.get(key, -1), parts.get(key, ()), len(parts), stages)
         try:
             theirs[name] = spell(place) + endings[path[-1]]
-        except (KeyError, ValueError) as error:
+        except (LookupError, ValueError) as error:
             raise ValueError(f"it has the names of {source}, where no network has a {name!r}") from error
     return theirs

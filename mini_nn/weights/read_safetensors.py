@@ -2,7 +2,6 @@
 
 import json
 from math import prod
-from pathlib import Path
 from typing import Any
 
 from mini_nn.ops import Array
@@ -25,20 +24,17 @@ DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat1
 }
 
 
-def read(path: Path) -> Content:
+def read(file: Array) -> Content:
     """Describe the arrays of a safetensors file, every claim of its header checked.
 
     The format's own rule: the arrays cover all bytes after the header, without gap or overlap.
     """
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(0)
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > size - 8:
-            raise ValueError(f"truncated: its header claims {length} bytes, the file has {size}")
-        if length > MAX_HEADER:
-            raise ValueError(f"its header claims {length} bytes, more than any network needs")
-        header = json.loads(file.read(length).decode(), object_pairs_hook=unique)
+    size, length = len(file), int.from_bytes(file[:8].tobytes(), "little")
+    if size < 8 or length > size - 8:
+        raise ValueError(f"truncated: its header claims {length} bytes, the file has {size}")
+    if length > MAX_HEADER:
+        raise ValueError(f"its header claims {length} bytes, more than any network needs")
+    header = json.loads(file[8 : 8 + length].tobytes(), object_pairs_hook=unique)
     if not isinstance(header, dict):
         raise ValueError("its header is not a JSON object")
     metadata = header.pop("__metadata__", {})
@@ -46,7 +42,7 @@ def read(path: Path) -> Content:
         raise ValueError(f"its metadata is {short(metadata)}, not a JSON object")
     end, arrays = 8 + length, {}
     for name, claim in sorted(header.items(), key=lambda item: offsets(*item)):
-        arrays[name], end = describe(path, name, claim, 8 + length, end)
+        arrays[name], end = describe(file, name, claim, 8 + length, end)
     if end != size:
         raise ValueError(f"its arrays end at byte {end}, the file at byte {size}: truncated or damaged")
     own = metadata.get("mini_nn")
@@ -68,7 +64,7 @@ def offsets(name: str, claim: Any) -> tuple[int, int]:
     return pair[0], pair[1]  # type: ignore[index]
 
 
-def describe(path: Path, name: str, claim: dict[str, Any], base: int, end: int) -> tuple[Stored, int]:
+def describe(file: Array, name: str, claim: dict[str, Any], base: int, end: int) -> tuple[Stored, int]:
     """One array, which must start where the last one ended; and where it ends."""
     begin, stop = offsets(name, claim)
     dtype, shape = claim.get("dtype"), claim.get("shape")
@@ -82,7 +78,7 @@ def describe(path: Path, name: str, claim: dict[str, Any], base: int, end: int) 
             f"{short(name)} {tuple(shape)} {dtype} needs {needed} bytes from byte {end - base} on; "
             f"the header says {begin} to {stop}"
         )
-    span = Span(path, base + begin, needed)
+    span = Span(file, base + begin, needed)
 
     def array() -> Array:
         return numbers(span.read(), DTYPES[dtype]).reshape(shape)

@@ -2,7 +2,6 @@
 
 import io
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,10 +44,9 @@ def read_zip(found: dict[str, Span]) -> Content:
     return Content("torch zip", {name: describe(name, tensor, data) for name, tensor in tensors.items()})
 
 
-def read_legacy(path: Path) -> Content:
+def read_legacy(file: Array) -> Content:
     """Describe the tensors of a chain of five pickles, after which come the storages."""
-    with path.open("rb") as file:
-        head = io.BytesIO(file.read(MAX_HEADER))
+    head = io.BytesIO(file[:MAX_HEADER].tobytes())
     if unpickle(head) != MAGIC:
         raise ValueError("it is a pickle, but not one that torch.save wrote")
     protocol, system = unpickle(head), unpickle(head)
@@ -58,24 +56,20 @@ def read_legacy(path: Path) -> Content:
     tensors, keys = state_dict(unpickle(head, storages)), unpickle(head)
     if not isinstance(keys, list) or any(not isinstance(key, str) or key not in storages for key in keys):
         raise ValueError("its list of storages is damaged")
-    data = find_storages(path, head.tell(), [storages[key] for key in keys])
+    data = find_storages(file, head.tell(), [storages[key] for key in keys])
     return Content("torch legacy", {name: describe(name, tensor, data) for name, tensor in tensors.items()})
 
 
-def find_storages(path: Path, at: int, storages: list[Storage]) -> dict[str, Span]:
+def find_storages(file: Array, at: int, storages: list[Storage]) -> dict[str, Span]:
     """Where each storage lies: from byte `at` on, each as its length (int64) and its numbers."""
     found = {}
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        for storage in storages:
-            file.seek(at)
-            length = int.from_bytes(file.read(8), "little", signed=True)
-            found[storage.key] = Span(path, at + 8, storage.numel * itemsize(storage.dtype))
-            at += 8 + found[storage.key].size
-            if length != storage.numel or at > size:
-                raise ValueError(
-                    f"truncated or damaged: storage {short(storage.key)} is not where it should be"
-                )
+    for storage in storages:
+        length = int.from_bytes(file[at : at + 8].tobytes(), "little", signed=True)
+        span = Span(file, at + 8, storage.numel * itemsize(storage.dtype))
+        at = span.start + span.size
+        if length != storage.numel or at > len(file):
+            raise ValueError(f"truncated or damaged: storage {short(storage.key)} is not where it should be")
+        found[storage.key] = span
     return found
 
 

@@ -16,10 +16,10 @@ LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, length of the name, lengt
 MAX_NPY_HEADER = 2**14  # bytes; NumPy itself stops at 10,000
 
 
-def spans(path: Path) -> dict[str, Span]:
+def spans(path: Path, file: Array) -> dict[str, Span]:
     """The archive's records, after checking that none is compressed, outside the file, or inside another."""
     found: dict[str, Span] = {}
-    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+    with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             name = short(info.filename)
             if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
@@ -30,13 +30,13 @@ def spans(path: Path) -> dict[str, Span]:
                 raise ValueError(f"{name} is encrypted")
             if info.filename in found:
                 raise ValueError(f"{name} is in the archive twice")
-            file.seek(info.header_offset)
-            head = file.read(LOCAL_HEADER.size)
+            after = info.header_offset + LOCAL_HEADER.size
+            head = file[max(info.header_offset, 0) : max(after, 0)].tobytes()
             if len(head) < LOCAL_HEADER.size or not head.startswith(b"PK\3\4"):
                 raise ValueError(f"{name} has no header at byte {info.header_offset}")
-            start = info.header_offset + LOCAL_HEADER.size + sum(LOCAL_HEADER.unpack(head)[1:])
-            found[info.filename] = Span(path, start, info.file_size, info.CRC)
-    check_apart(found.values(), path.stat().st_size)
+            start = after + sum(LOCAL_HEADER.unpack(head)[1:])
+            found[info.filename] = Span(file, start, info.file_size, info.CRC)
+    check_apart(found.values(), len(file))
     return found
 
 

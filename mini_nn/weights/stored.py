@@ -3,7 +3,6 @@
 import zlib
 from collections.abc import Callable
 from math import prod
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,18 +15,16 @@ MAX_HEADER = 16 * 2**20  # bytes of names and shapes; those of EfficientNet-B7 t
 
 
 class Span(NamedTuple):
-    """Some bytes of a file, and their checksum where the format has one."""
+    """Some bytes of a file that is mapped into memory, and their checksum where the format has one."""
 
-    path: Path
+    file: Array  # uint8: nothing of it is read before it is used
     start: int
     size: int
     crc: int | None = None
 
     def read(self) -> Array:
-        """All of them (uint8, mapped: only what is used is read), once the checksum is right."""
-        if not self.size:
-            return np.empty(0, np.uint8)
-        data = np.memmap(self.path, np.uint8, "r", self.start, (self.size,))
+        """The bytes (uint8), once the checksum is right."""
+        data = self.file[self.start : self.start + self.size]
         if self.crc is not None and zlib.crc32(data.data) != self.crc:
             raise ValueError(f"the record at byte {self.start} fails its checksum: the file is damaged")
         return data

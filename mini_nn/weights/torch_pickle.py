@@ -8,7 +8,7 @@ import pickletools
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from mini_nn.weights.stored import short
+from mini_nn.weights.stored import are_counts, short
 
 MAX_OPCODES = 1_000_000  # EfficientNet-B7 with its optimizer takes a quarter of them
 
@@ -176,11 +176,9 @@ def admit(name: str) -> Global:
 def storage(pid: Any) -> Storage:
     """('storage', type, key, device, numel), in older files followed by a None."""
     match pid:
-        case ("storage", Global(name), str(key), _, int(numel), *rest) if name in STORAGES and rest in (
-            [],
-            [None],
-        ):
-            return Storage(STORAGES[name], key, numel)
+        case ("storage", Global(name), str(key), _, numel, *rest):
+            if name in STORAGES and are_counts((numel,)) and rest in ([], [None]):
+                return Storage(STORAGES[name], key, numel)
     raise ValueError("its pickle refers to something that is not a plain storage")
 
 
