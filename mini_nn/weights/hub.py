@@ -173,7 +173,7 @@ def read_records(path: Path) -> dict[str, Record]:
     try:
         known = json.loads(path.read_text("utf-8"))
         if all({"commit", "sha256"} <= entry.keys() for entry in known.values()):
-            return known  # type: ignore[no-any-return]
+            return known
     except (ValueError, AttributeError, OSError):
         pass
     raise ValueError(f"{path}, where the checksums of downloads are kept, is damaged: delete it")
