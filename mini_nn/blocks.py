@@ -53,7 +53,9 @@ class Block(NamedTuple):
         return self.stride == 1 and self.in_channels == self.out_channels
 
 
-def conv_norm_act(conv: Layer, channels: int, act: Activation | None, convention: Convention = KERAS) -> Sequential:
+def conv_norm_act(
+    conv: Layer, channels: int, act: Activation | None, convention: Convention = KERAS
+) -> Sequential:
     """A convolution, BatchNorm over its output channels, and an activation (None: linear)."""
     parts = {"conv": conv, "norm": convention.norm(channels)}
     return Sequential(**parts, **({"act": act()} if act else {}))
@@ -105,7 +107,9 @@ def inverted_residual(block: Block, act: Activation, convention: Convention = KE
     return Residual(**parts)
 
 
-def stem(in_channels: int, out_channels: int, stride: int, act: Activation, convention: Convention) -> Sequential:
+def stem(
+    in_channels: int, out_channels: int, stride: int, act: Activation, convention: Convention
+) -> Sequential:
     """The first layer of all these networks: a standard 3 x 3 convolution."""
     conv = Conv2D(in_channels, out_channels, 3, stride, convention.padding)
     return conv_norm_act(conv, out_channels, act, convention)

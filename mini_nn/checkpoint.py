@@ -24,7 +24,7 @@ def save(folder: Path, model: Layer, optimiser: Optimiser, ema: EMA | None, prog
         arrays |= {f"{part}/{key}": value for key, value in state.items() if isinstance(value, np.ndarray)}
         numbers[part] = {key: value for key, value in state.items() if not isinstance(value, np.ndarray)}
     with written_whole(folder / FILE) as file:
-        np.savez(file, json=np.array(json.dumps(numbers)), **arrays)
+        np.savez(file, json=np.array(json.dumps(numbers)), **arrays)  # type: ignore[arg-type]
 
 
 def load(folder: Path, model: Layer, optimiser: Optimiser, ema: EMA | None) -> dict[str, Any] | None:
@@ -36,12 +36,16 @@ def load(folder: Path, model: Layer, optimiser: Optimiser, ema: EMA | None) -> d
     if not path.exists():
         return None
     try:
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:  # a broken one would stay open
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:  # a broken one would stay open
             arrays = {name: file[name] for name in file.files}
         numbers = json.loads(str(arrays.pop("json")))
     except Exception as error:  # zip, zlib, JSON and NumPy each raise their own
-        raise ValueError(f"{path} is no checkpoint, or it is broken ({error}); delete it to start again") from error
-    parts: dict[str, dict[str, Any]] = {part: dict(numbers[part]) for part in ("optimiser", "ema")} | {"model": {}}
+        raise ValueError(
+            f"{path} is no checkpoint, or it is broken ({error}); delete it to start again"
+        ) from error
+    parts: dict[str, dict[str, Any]] = {part: dict(numbers[part]) for part in ("optimiser", "ema")} | {
+        "model": {}
+    }
     for name, array in arrays.items():
         part, _, key = name.partition("/")
         parts[part][key] = array

@@ -86,7 +86,7 @@ class Layer(ABC):
         """The output's shape for one input of `shape`, both without the batch."""
         return shape
 
-    def macs(self, shape: Shape) -> int:  # noqa: ARG002
+    def macs(self, shape: Shape) -> int:
         """Multiply-adds for one input of `shape` (H, W, C).  Bias, norm, activation, pooling and sums count 0."""
         return 0
 

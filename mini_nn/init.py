@@ -57,7 +57,9 @@ def first_value(layer: Layer, name: str, shape: Shape, rng: np.random.Generator)
         return np.full(shape, CONSTANT[name])
     rules = [WEIGHT[kind] for kind in type(layer).__mro__ if kind in WEIGHT]
     if name != "weight" or not rules:
-        raise ValueError(f"init knows no first value for {type(layer).__name__}.{name}: add a rule to init.WEIGHT")
+        raise ValueError(
+            f"init knows no first value for {type(layer).__name__}.{name}: add a rule to init.WEIGHT"
+        )
     return rules[0](rng, shape)
 
 

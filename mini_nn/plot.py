@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TRAIN, VALID, MUTED = "#0072b2", "#d55e00", "#5a6b7b"  # blue and vermilion: Okabe & Ito's, told apart by all eyes
+TRAIN, VALID, MUTED = (
+    "#0072b2",
+    "#d55e00",
+    "#5a6b7b",
+)  # blue and vermilion: Okabe & Ito's, told apart by all eyes
 
 
 def save(figure: "Figure", path: str | Path) -> None:
@@ -34,6 +38,8 @@ def figure(columns: int, width: float, height: float) -> tuple["Figure", list["A
 
 def curves(records: Sequence[Any], path: str | Path) -> None:
     """Loss and accuracy by epoch, of train.Records; the held-back half is dashed and labelled at its end."""
+    from matplotlib.ticker import MaxNLocator
+
     new, (left, right) = figure(2, 9, 3.4)
     epochs = [r.epoch for r in records]
     for axes, what in ((left, "loss"), (right, "accuracy")):
@@ -44,7 +50,7 @@ def curves(records: Sequence[Any], path: str | Path) -> None:
             if np.isfinite(values).any():
                 axes.plot(epochs, values, style, color=colour, marker=".", label=f"{name}: {values[-1]:.3g}")
         axes.set(xlabel="epoch", title=what)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False)
     right.set_ylim(None, 1.0)
     save(new, path)
@@ -57,11 +63,28 @@ def confusion(matrix: Array, classes: Sequence[str], path: str | Path) -> None:
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for i, j in np.argwhere(matrix > 0):
-        axes.text(j, i, str(int(matrix[i, j])), ha="center", va="center", fontsize=8, color="white" if share[i, j] > 0.5 else "#12304b")
-    axes.set_xticks(range(len(classes)), classes, rotation=45 if max(map(len, classes)) > 2 else 0, ha="right" if max(map(len, classes)) > 2 else "center")
+        axes.text(
+            j,
+            i,
+            str(int(matrix[i, j])),
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if share[i, j] > 0.5 else "#12304b",
+        )
+    axes.set_xticks(
+        range(len(classes)),
+        classes,
+        rotation=45 if max(map(len, classes)) > 2 else 0,
+        ha="right" if max(map(len, classes)) > 2 else "center",
+    )
     axes.set_yticks(range(len(classes)), classes)
     right = int(np.trace(matrix))
-    axes.set(xlabel="taken for", ylabel="is", title=f"{right} of {int(matrix.sum())} right, {right / max(matrix.sum(), 1):.1%}")
+    axes.set(
+        xlabel="taken for",
+        ylabel="is",
+        title=f"{right} of {int(matrix.sum())} right, {right / max(matrix.sum(), 1):.1%}",
+    )
     save(new, path)
 
 
@@ -72,6 +95,8 @@ def rates(test: Any, path: str | Path) -> None:
     axes.plot(test.rates, test.smoothed, color=TRAIN, label="smoothed")
     if test.suggestion:
         axes.axvline(test.suggestion, color=VALID, linestyle="--", label=f"begin with {test.suggestion:.2g}")
-    axes.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(0, 3 * max(test.smoothed[:1], default=1)))
+    axes.set(
+        xscale="log", xlabel="learning rate", ylabel="loss", ylim=(0, 3 * max(test.smoothed[:1], default=1))
+    )
     axes.legend(frameon=False)
     save(new, path)

@@ -153,7 +153,7 @@ def from_dict(state: Mapping[str, Any]) -> Schedule:
     """The schedule that to_dict() was given."""
     values = {k: from_dict(v) if k == "then" else v for k, v in state.items() if k != "kind"}
     try:
-        return KINDS[state["kind"]](**values)  # type: ignore[no-any-return]
+        return KINDS[state["kind"]](**values)
     except (KeyError, TypeError) as error:
         raise ValueError(f"{dict(state)} is no schedule; the kinds are {', '.join(KINDS)}") from error
 

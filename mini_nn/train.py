@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from tqdm import tqdm
@@ -19,7 +19,7 @@ from tqdm import tqdm
 from mini_nn import checkpoint as saved
 from mini_nn import profile, weights
 from mini_nn.core import Layer, named_arrays
-from mini_nn.data import Loader, Split
+from mini_nn.data import Loader, Recipe, Split
 from mini_nn.files import written_whole
 from mini_nn.losses import softmax_cross_entropy
 from mini_nn.ops import Array
@@ -95,11 +95,17 @@ def fit(
     run = Run(model, loader, optimiser, loss, schedule, ema, max_norm, quiet, folder)
     if folder is not None:
         if (folder / saved.FILE).exists() and not resume:
-            raise ValueError(f"{folder} holds a run already: resume=True goes on with it, or take another folder")
+            raise ValueError(
+                f"{folder} holds a run already: resume=True goes on with it, or take another folder"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         if resume:
             run.resume()
-    batches = Loader(valid, loader.batch_size, shuffle=False, workers=loader.workers) if isinstance(valid, Split) else valid
+    batches = (
+        Loader(valid, loader.batch_size, shuffle=False, workers=loader.workers)
+        if isinstance(valid, Split)
+        else valid
+    )
     return run.epochs(epochs, batches)
 
 
@@ -119,7 +125,13 @@ class Run:
         folder: Path | None,
     ) -> None:
         self.model, self.loader, self.optimiser, self.loss = model, loader, optimiser, loss
-        self.schedule, self.ema, self.max_norm, self.quiet, self.folder = schedule, ema, max_norm, quiet, folder
+        self.schedule, self.ema, self.max_norm, self.quiet, self.folder = (
+            schedule,
+            ema,
+            max_norm,
+            quiet,
+            folder,
+        )
         self.step, self.epoch, self.batch, self.best = 0, 0, 0, -math.inf
         self.sums, self.history = Sums(), list[Record]()
 
@@ -129,7 +141,7 @@ class Run:
         return {
             "schedule": repr(self.schedule) if hasattr(self.schedule, "__dataclass_fields__") else None,
             "batches": [len(loader), loader.batch_size, loader.seed, bool(loader.shuffle)],
-            "augment": loader.augment.to_json() if hasattr(loader.augment, "to_json") else None,
+            "augment": loader.augment.to_json() if isinstance(loader.augment, Recipe) else None,
             "optimiser": type(self.optimiser).__name__,
         }
 
@@ -152,7 +164,11 @@ class Run:
         if progress is None:
             return
         now = self.settings()
-        if changed := [f"{key}: {progress['settings'][key]} then, {now[key]} now" for key in now if progress["settings"][key] != now[key]]:
+        if changed := [
+            f"{key}: {progress['settings'][key]} then, {now[key]} now"
+            for key in now
+            if progress["settings"][key] != now[key]
+        ]:
             raise ValueError(f"{self.folder} was trained with other settings ({'; '.join(changed)})")
         self.step, self.epoch, self.batch = progress["step"], progress["epoch"], progress["batch"]
         self.best, self.sums = progress["best"], Sums(**progress["sums"])
@@ -227,7 +243,9 @@ class Run:
     def stop(self) -> None:
         where = f"epoch {self.epoch + 1}, after batch {self.batch} of {len(self.loader)}"
         kept = f"all is saved in {self.folder}; resume=True (--resume) goes on from here"
-        raise Stopped(f"stopped in {where}; {kept if self.folder else 'nothing is saved: no checkpoint was asked for'}")
+        raise Stopped(
+            f"stopped in {where}; {kept if self.folder else 'nothing is saved: no checkpoint was asked for'}"
+        )
 
     def diagnosis(self, x: Array, value: float) -> str:
         text = f"the loss is {value} at step {self.step} (epoch {self.epoch + 1}, lr {self.optimiser.lr:g}): "
@@ -235,11 +253,16 @@ class Run:
         if not np.isfinite(x).all():
             return text + "the images hold NaN or infinity; look at the data and the augmentation"
         if broken:
-            return text + f"{broken[0]} holds NaN or infinity since the last step; take a smaller rate, or max_norm=1"
+            return (
+                text
+                + f"{broken[0]} holds NaN or infinity since the last step; take a smaller rate, or max_norm=1"
+            )
         with untouched(self.model):
             outputs = profile.outputs(self.model, x, train=True)
         first = next((name for name, y in outputs.items() if not np.isfinite(y).all()), "the loss itself")
-        return text + f"{first} is the first that is not finite; take a smaller rate, a warm-up, or max_norm=1"
+        return (
+            text + f"{first} is the first that is not finite; take a smaller rate, a warm-up, or max_norm=1"
+        )
 
 
 def evaluate(model: Layer, batches: Iterable[Any], loss: Loss = softmax_cross_entropy) -> tuple[float, float]:
@@ -270,13 +293,13 @@ class Interrupted:
     def __bool__(self) -> bool:
         return self.hit
 
-    def __enter__(self) -> "Interrupted":
+    def __enter__(self) -> Self:
         self.main = threading.current_thread() is threading.main_thread()
         if self.main:
             self.before = signal.signal(signal.SIGINT, self.note)
         return self
 
-    def note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def note(self, number: int, frame: FrameType | None) -> None:
         if self.hit:
             raise KeyboardInterrupt
         self.hit = True

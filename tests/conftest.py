@@ -31,7 +31,9 @@ def rng():
 def floor(request, monkeypatch):
     """Run the test with every twin taken from this floor."""
     for topic in backend.KERNELS:
-        monkeypatch.setattr(backend, topic, importlib.import_module(f"mini_nn.{request.param}.{topic}"), raising=False)
+        monkeypatch.setattr(
+            backend, topic, importlib.import_module(f"mini_nn.{request.param}.{topic}"), raising=False
+        )
     return request.param
 
 

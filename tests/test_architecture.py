@@ -16,7 +16,7 @@ FLOORS = [
     {"weights", "data"},
     {"rituals", "checkpoint"},
     {"train", "features", "transfer", "metrics", "export"},
-    {"plot", "demo"},
+    {"plot", "demo", "micro"},
     {"doctor"},
     {"cli"},
 ]
@@ -40,9 +40,13 @@ def imports(path):
 def test_imports_go_down(path):
     here = path.relative_to(PACKAGE).with_suffix("").parts[0]
     for room in imports(path):
-        if here != "__init__" and room != here:
-            assert FLOOR[room] < FLOOR[here], f"{here} (floor {FLOOR[here]}) imports {room} (floor {FLOOR[room]})"
-            assert room != "kernels" or here in MAY_IMPORT_KERNELS, f"{here} imports kernels: ask backend instead"
+        if here not in ("__init__", room):
+            assert FLOOR[room] < FLOOR[here], (
+                f"{here} (floor {FLOOR[here]}) imports {room} (floor {FLOOR[room]})"
+            )
+            assert room != "kernels" or here in MAY_IMPORT_KERNELS, (
+                f"{here} imports kernels: ask backend instead"
+            )
 
 
 def test_the_readable_floor_is_numpy_alone():
@@ -50,7 +54,9 @@ def test_the_readable_floor_is_numpy_alone():
         for node in ast.walk(ast.parse(path.read_text())):
             names = [node.module] if isinstance(node, ast.ImportFrom) else []
             names += [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            assert all(n.split(".")[0] in {"numpy", "mini_nn", "typing"} for n in names), f"{path.name}: {names}"
+            assert all(n.split(".")[0] in {"numpy", "mini_nn", "typing"} for n in names), (
+                f"{path.name}: {names}"
+            )
 
 
 def test_every_twin_has_its_readable_half():

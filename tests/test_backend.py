@@ -9,7 +9,9 @@ import pytest
 
 from mini_nn import backend, init, models
 
-BLOCK_NUMBA = "import sys; sys.modules['numba'] = None\n"  # what a machine without Numba does to `import numba`
+BLOCK_NUMBA = (
+    "import sys; sys.modules['numba'] = None\n"  # what a machine without Numba does to `import numba`
+)
 PREDICT = """
 import sys, numpy as np
 from mini_nn import models, init, profile, gradcheck, blocks, core, weights
@@ -23,7 +25,9 @@ print(repr(float(np.abs(model(x)).sum())), float(np.abs(dx).sum()), sys.modules.
 
 def run(code, **env):
     clean = {k: v for k, v in os.environ.items() if k != "MINI_NN_BACKEND"} | env
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=clean, timeout=300, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=clean, timeout=300, check=False
+    )
 
 
 def test_both_backends_give_the_same_network_and_numpys_needs_no_numba():
@@ -64,7 +68,7 @@ def test_an_unknown_operation_is_an_attribute_error():
 
 def test_the_fixture_really_changes_the_floor(floor, monkeypatch, rng):
     """A kernel that is broken on purpose is felt on its own floor only."""
-    from mini_nn.kernels import batch_norm  # noqa: PLC0415
+    from mini_nn.kernels import batch_norm
 
     model = init.initialize(models.build("mobilenet_v1", num_classes=2, width_mult=0.25), rng)
     monkeypatch.setattr(batch_norm, "forward", lambda x, *_: np.full_like(x, np.nan))

@@ -22,7 +22,7 @@ from mini_nn.layers import Conv2D, ReLU6, Residual, StochasticDepth, Swish
 BLOCKS = {
     "conv_norm_act": lambda c: conv_norm_act(Conv2D(4, 5, 3, 2, c.padding), 5, Swish, c),
     "depthwise_separable": lambda c: depthwise_separable(4, 3, 2, ReLU6, c),
-    "squeeze_excite": lambda c: squeeze_excite(4, 2, Swish),  # noqa: ARG005
+    "squeeze_excite": lambda c: squeeze_excite(4, 2, Swish),
     "v2, t = 1": lambda c: inverted_residual(Block(4, 3, 1, 3, 1), ReLU6, c),
     "v2, stride 2": lambda c: inverted_residual(Block(4, 3, 2, 3, 2), ReLU6, c),
     "v2, skip": lambda c: inverted_residual(Block(4, 4, 2, 3, 1), ReLU6, c),
@@ -89,7 +89,10 @@ def test_a_dropped_branch_leaves_the_skip(rng):
     assert 16 < unchanged.sum() < 48
 
 
-@pytest.mark.parametrize(("asked", "given"), [(8, 8), (3, 8), (11.9, 16), (12, 16), (44, 48), (33, 32), (35.2, 32), (36, 40), (71, 72)])
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [(8, 8), (3, 8), (11.9, 16), (12, 16), (44, 48), (33, 32), (35.2, 32), (36, 40), (71, 72)],
+)
 def test_round_channels_goes_to_the_nearest_eight_but_never_down_by_a_tenth(asked, given):
     assert round_channels(asked) == given
     assert given >= 0.9 * asked

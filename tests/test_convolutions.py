@@ -102,7 +102,10 @@ def test_pointwise_mixes_channels_and_nothing_else(shape, rng):
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_same_padding_is_tensorflows(size, k, stride):
     """ceil(n / stride) outputs; as little padding as that needs; the odd pixel at the end."""
-    (before, after), out = resolve("same", (size, size), k, stride)[0][0], resolve("same", (size, size), k, stride)[1][0]
+    (before, after), out = (
+        resolve("same", (size, size), k, stride)[0][0],
+        resolve("same", (size, size), k, stride)[1][0],
+    )
     assert out == -(-size // stride)
     assert before <= after <= before + 1
     assert before + after == max((out - 1) * stride + k - size, 0)

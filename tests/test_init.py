@@ -30,12 +30,20 @@ def test_the_classifier_is_uniform(rng):
 
 def test_constants(rng):
     norm = init.initialize(layers.BatchNorm(3), rng)
-    assert [a.value.tolist() for a in (norm.gamma, norm.beta, norm.running_mean, norm.running_var)] == [[1] * 3, [0] * 3, [0] * 3, [1] * 3]
+    assert [a.value.tolist() for a in (norm.gamma, norm.beta, norm.running_mean, norm.running_var)] == [
+        [1] * 3,
+        [0] * 3,
+        [0] * 3,
+        [1] * 3,
+    ]
     assert init.initialize(layers.Dense(2, 3), rng).bias.value.tolist() == [0, 0, 0]
 
 
 def test_a_seed_gives_the_same_network_again():
-    nets = [init.initialize(models.build("mobilenet_v2", width_mult=0.1), np.random.default_rng(7)) for _ in range(2)]
+    nets = [
+        init.initialize(models.build("mobilenet_v2", width_mult=0.1), np.random.default_rng(7))
+        for _ in range(2)
+    ]
     for (_, a), (_, b) in zip(*map(core.named_arrays, nets), strict=True):
         np.testing.assert_array_equal(a.value, b.value)
         assert a.value.dtype == np.float32
@@ -89,6 +97,10 @@ def test_only_float32_and_float64(dtype, rng):
 
 def test_a_value_must_fit_its_parameter():
     parameter = core.Parameter(2, 3)
-    for value, says in [(np.zeros((3, 2)), r"\(2, 3\).*\(3, 2\)"), ([[0]], "list"), (np.zeros((2, 3), int), "int64")]:
+    for value, says in [
+        (np.zeros((3, 2)), r"\(2, 3\).*\(3, 2\)"),
+        ([[0]], "list"),
+        (np.zeros((2, 3), int), "int64"),
+    ]:
         with pytest.raises(ValueError, match=says):
             parameter.value = value

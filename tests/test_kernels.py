@@ -41,7 +41,9 @@ def same(got, want, dtype, factor=100):
         np.testing.assert_allclose(a, b, rtol=0, atol=factor * np.finfo(dtype).eps * max(1, np.abs(b).max()))
 
 
-@pytest.mark.parametrize("window", [(3, 1, "same"), (3, 2, "same"), (5, 2, "symmetric"), (5, 3, 4), (1, 2, "valid")], ids=str)
+@pytest.mark.parametrize(
+    "window", [(3, 1, "same"), (3, 2, "same"), (5, 2, "symmetric"), (5, 3, 4), (1, 2, "valid")], ids=str
+)
 def test_depthwise_twins_agree(shape, dtype, window, rng):
     k, *how = window
     x, w = rng.standard_normal(shape).astype(dtype), rng.standard_normal((k, k, shape[3])).astype(dtype)
@@ -51,7 +53,9 @@ def test_depthwise_twins_agree(shape, dtype, window, rng):
     same(depthwise.backward(dy, x, w, *how), plain_depthwise.backward(dy, x, w, *how), dtype)
 
 
-@pytest.mark.parametrize("window", [(3, 1, "same"), (3, 2, "same"), (5, 3, "symmetric"), (1, 2, "valid")], ids=str)
+@pytest.mark.parametrize(
+    "window", [(3, 1, "same"), (3, 2, "same"), (5, 3, "symmetric"), (1, 2, "valid")], ids=str
+)
 def test_conv_twins_agree(shape, dtype, window, rng):
     k, *how = window
     x, w = rng.standard_normal(shape).astype(dtype), rng.standard_normal((k, k, shape[3], 4)).astype(dtype)
@@ -69,7 +73,9 @@ def test_batch_norm_twins_agree(shape, dtype, own, rng):
     same(batch_norm.statistics(x), plain_batch_norm.statistics(x), dtype)
     arguments = (x, gamma, beta, mean, var, 1e-3)
     same([batch_norm.forward(*arguments)], [plain_batch_norm.forward(*arguments)], dtype)
-    same(batch_norm.backward(dy, *arguments, own), plain_batch_norm.backward(dy, *arguments, own), dtype, 1000)
+    same(
+        batch_norm.backward(dy, *arguments, own), plain_batch_norm.backward(dy, *arguments, own), dtype, 1000
+    )
 
 
 def test_swish_twins_agree(dtype, rng):
@@ -98,18 +104,27 @@ def test_mixed_dtypes_follow_numpys_rule(rng):
 
 def test_the_number_of_threads_changes_no_bit(rng, monkeypatch):
     x = rng.standard_normal((4, 9, 8, 6)).astype(np.float32)
-    dy, w, one = np.ascontiguousarray(x[::-1]), rng.standard_normal((3, 3, 6)).astype(np.float32), np.ones(6, np.float32)
+    dy, w, one = (
+        np.ascontiguousarray(x[::-1]),
+        rng.standard_normal((3, 3, 6)).astype(np.float32),
+        np.ones(6, np.float32),
+    )
     results = []
     for number in (1, 2, 3, 8):
         monkeypatch.setattr(kernels.config, "NUMBA_NUM_THREADS", number)
-        results.append([*depthwise.backward(dy, x, w), *batch_norm.statistics(x), *batch_norm.backward(dy, x, one, one)])
+        results.append(
+            [*depthwise.backward(dy, x, w), *batch_norm.statistics(x), *batch_norm.backward(dy, x, one, one)]
+        )
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(a, b)
 
 
 def test_threads_of_the_caller_may_meet_in_a_kernel(rng):
-    x, w = rng.standard_normal((4, 20, 21, 8)).astype(np.float32), rng.standard_normal((3, 3, 8)).astype(np.float32)
+    x, w = (
+        rng.standard_normal((4, 20, 21, 8)).astype(np.float32),
+        rng.standard_normal((3, 3, 8)).astype(np.float32),
+    )
     expected, wrong = depthwise.forward(x, w), []
 
     def work():
@@ -157,7 +172,13 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_kernels_work_after_a_fork():
-    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", CHILD], capture_output=True, text=True, timeout=120, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CHILD],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert ran.stdout.strip() == "True", ran.stderr
 
 

@@ -33,7 +33,10 @@ LAYERS = {  # name: (a new layer, the shape of its input)
     "StochasticDepth": (lambda: layers.StochasticDepth(0.4), (5, 2, 3, 2)),
     "Sequential": (lambda: layers.Sequential(layers.PointwiseConv2D(3, 4), layers.Swish()), (2, 3, 2, 3)),
     "Residual": (lambda: residual_of(layers.PointwiseConv2D(3, 3), layers.Swish()), (2, 3, 2, 3)),
-    "Residual, dropped": (lambda: residual_of(layers.DepthwiseConv2D(3), layers.StochasticDepth(0.5)), (4, 3, 2, 3)),
+    "Residual, dropped": (
+        lambda: residual_of(layers.DepthwiseConv2D(3), layers.StochasticDepth(0.5)),
+        (4, 3, 2, 3),
+    ),
     "Gate": (lambda: blocks.squeeze_excite(4, 2, layers.Swish), (2, 3, 5, 4)),
     "Gate of v1's ReLU6": (lambda: blocks.squeeze_excite(4, 3, layers.ReLU6), (2, 3, 5, 4)),
 }
@@ -45,7 +48,9 @@ def case(request, rng):
     layer = init.initialize(make(), rng, np.float64)
     for name, item in named_arrays(layer):  # no value that hides a mistake: no zeros, no ones, no symmetry
         kind = name.split(".")[-1]
-        item.value = rng.uniform(0.5, 1.5, item.shape) if kind == "running_var" else rng.standard_normal(item.shape)
+        item.value = (
+            rng.uniform(0.5, 1.5, item.shape) if kind == "running_var" else rng.standard_normal(item.shape)
+        )
     return layer, 2 * rng.standard_normal(shape)
 
 
@@ -76,14 +81,16 @@ def test_dtype_follows_the_arrays(case, dtype, floor, rng):
     y, cache = layer.forward(x.astype(dtype), train=True)
     dx = layer.backward(rng.standard_normal(y.shape).astype(dtype), cache)
     grads = [item.grad for _, item in named_arrays(layer) if isinstance(item, core.Parameter)]
-    assert {a.dtype for a in (y, dx, *grads, *(item.value for _, item in named_arrays(layer)))} == {np.dtype(dtype)}
+    assert {a.dtype for a in (y, dx, *grads, *(item.value for _, item in named_arrays(layer)))} == {
+        np.dtype(dtype)
+    }
 
 
 def test_a_layer_may_be_called_twice_before_going_back(case, rng):
     layer, x = case
     other = x + rng.standard_normal(x.shape)
     y1, cache1 = layer.forward(x)
-    y2, cache2 = layer.forward(other)
+    _, cache2 = layer.forward(other)
     dy = rng.standard_normal(y1.shape)
     first = layer.backward(dy, cache1)
     layer.backward(dy, cache2)
@@ -164,7 +171,9 @@ def test_stochastic_depth_drops_whole_samples(rng):
     assert abs((y[:, 0, 0, 0] == 0).mean() - 0.25) < 0.03
 
 
-@pytest.mark.parametrize("layer", [layers.Dropout(0.5), layers.StochasticDepth(0.5)], ids=lambda a: type(a).__name__)
+@pytest.mark.parametrize(
+    "layer", [layers.Dropout(0.5), layers.StochasticDepth(0.5)], ids=lambda a: type(a).__name__
+)
 def test_an_unseeded_random_layer_refuses_to_train(layer):
     x = np.ones((2, 3, 3, 1))
     np.testing.assert_array_equal(layer(x), x)

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from mini_nn import core, init, models, profile
+from mini_nn import core, init, profile
 from mini_nn.blocks import KERAS, TORCH
 from mini_nn.layers import Dropout, StochasticDepth
 from mini_nn.models import MODELS, build
@@ -26,7 +26,9 @@ def test_backward_of_a_whole_network_is_its_slope_in_any_direction(name, convent
     options = {"num_classes": 3, "convention": convention, "dropout": 0, "drop_path": 0}
     model = init.initialize(build(name, width_mult=SMALL[name], **options), rng, np.float64)
     x = rng.standard_normal((4, 70, 75, 3))
-    for array, item in core.named_arrays(model):  # a beta of 0 leaves silent channels exactly on the kink of ReLU6
+    for array, item in core.named_arrays(
+        model
+    ):  # a beta of 0 leaves silent channels exactly on the kink of ReLU6
         if array.endswith("beta"):
             item.value = rng.standard_normal(item.shape)
     init.calibrate(model, x)
@@ -39,10 +41,10 @@ def test_backward_of_a_whole_network_is_its_slope_in_any_direction(name, convent
         losses = []
         for step in (1e-10, -1e-10):  # small: deep layers amplify it, and kinks are everywhere
             for value, d in zip(values, direction, strict=True):
-                value += step * d
+                np.add(value, step * d, out=value)
             losses.append(float((model.forward(x, train=train)[0] * dy).sum()))
             for value, d in zip(values, direction, strict=True):
-                value -= step * d
+                np.subtract(value, step * d, out=value)
         slope = sum(float((g * d).sum()) for g, d in zip(grads, direction, strict=True))
         scale = np.sqrt(sum(float((g * d * g * d).sum()) for g, d in zip(grads, direction, strict=True)))
         assert (losses[0] - losses[1]) / 2e-10 == pytest.approx(slope, rel=1e-4, abs=1e-4 * scale)
@@ -91,7 +93,13 @@ def test_a_network_without_values_refuses_to_predict():
 
 def test_names_follow_the_structure():
     names = [name for name, _ in core.named_arrays(build("efficientnet_b0"))]
-    assert names[:5] == ["stem.conv.weight", "stem.norm.gamma", "stem.norm.beta", "stem.norm.running_mean", "stem.norm.running_var"]
+    assert names[:5] == [
+        "stem.conv.weight",
+        "stem.norm.gamma",
+        "stem.norm.beta",
+        "stem.norm.running_mean",
+        "stem.norm.running_var",
+    ]
     assert "stages.1.0.expand.norm.gamma" in names
     assert "stages.6.0.se.reduce.bias" in names
     assert names[-2:] == ["classifier.weight", "classifier.bias"]
@@ -110,12 +118,16 @@ def test_dropout_is_the_papers_unless_asked(name):
     assert dropout == [MODELS[name].dropout]
     other = build(name, dropout=0.5, drop_path=0.0)
     assert [p.rate for _, p in core.named_layers(other) if isinstance(p, Dropout)] == [0.5]
-    assert not [p for _, p in core.named_layers(build(name, dropout=0, drop_path=0)) if isinstance(p, Dropout)]
+    assert not [
+        p for _, p in core.named_layers(build(name, dropout=0, drop_path=0)) if isinstance(p, Dropout)
+    ]
 
 
 def test_drop_path_grows_with_depth_as_published():
     """Block i of B0's 16 drops with 0.2 i / 16; only the nine that skip can."""
-    rates = {n: p.rate for n, p in core.named_layers(build("efficientnet_b0")) if isinstance(p, StochasticDepth)}
+    rates = {
+        n: p.rate for n, p in core.named_layers(build("efficientnet_b0")) if isinstance(p, StochasticDepth)
+    }
     expected = {2: "1.1", 4: "2.1", 6: "3.1", 7: "3.2", 9: "4.1", 10: "4.2", 12: "5.1", 13: "5.2", 14: "5.3"}
     assert rates == pytest.approx({f"stages.{at}.drop": 0.2 * i / 16 for i, at in expected.items()})
 
@@ -192,7 +204,9 @@ def test_bad_input_is_refused_with_its_reason(model, kind, call):
         model(x) if call == "predict" else model.forward(x, train=call == "train")
 
 
-@pytest.mark.parametrize("dy", [np.zeros((2, 3), np.float32), np.zeros((2, 2), int), [[0, 0]], np.zeros(2, np.float32)], ids=repr)
+@pytest.mark.parametrize(
+    "dy", [np.zeros((2, 3), np.float32), np.zeros((2, 2), int), [[0, 0]], np.zeros(2, np.float32)], ids=repr
+)
 def test_a_gradient_that_does_not_fit_is_refused(model, dy):
     _, cache = model.forward(np.zeros((2, 32, 32, 3), np.float32))
     with pytest.raises(ValueError, match=r"dy is .* \(2, 2\)"):
@@ -206,6 +220,10 @@ def test_profile_prints_a_table_and_refuses_wrong_shapes(model):
     assert f"{report.macs:,}" in text
     assert report.macs == model.macs((64, 48, 3)) == sum(row.macs for row in report.rows)
     assert report.params == sum(p.value.size for p in core.parameters(model))
-    for shape, says in [((64, 48, 4), "4 channels"), ((64, 48), "height, width, channels"), ((0, 48, 3), "height")]:
+    for shape, says in [
+        ((64, 48, 4), "4 channels"),
+        ((64, 48), "height, width, channels"),
+        ((0, 48, 3), "height"),
+    ]:
         with pytest.raises(ValueError, match=says):
             profile.profile(model, shape)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,7 +46,9 @@ def start(**options):
     optimiser = optim.RMSProp(model, lr=0.01, momentum=0.9, weight_decay=1e-4)
     ema = optim.EMA(model, 0.9)
     schedule = schedules.Warmup(schedules.Cosine(0.01, 20), 4)
-    records = train.fit(model, loader, stripes(20, 1), optimiser, schedule=schedule, ema=ema, quiet=True, **options)
+    records = train.fit(
+        model, loader, stripes(20, 1), optimiser, schedule=schedule, ema=ema, quiet=True, **options
+    )
     return model, ema, records
 
 
@@ -65,7 +68,9 @@ def test_it_learns_and_its_records_say_so():
     loader = data.Loader(stripes(), batch_size=16, workers=0)
     schedule = schedules.Cosine(0.05, 48)
     optimiser = optim.SGD(model, lr=0.05, momentum=0.9)
-    records = list(train.fit(model, loader, stripes(20, 1), optimiser, epochs=12, schedule=schedule, quiet=True))
+    records = list(
+        train.fit(model, loader, stripes(20, 1), optimiser, epochs=12, schedule=schedule, quiet=True)
+    )
     assert [r.epoch for r in records] == list(range(1, 13))
     assert records[-1].loss < 0.1 < records[0].loss
     assert records[-1].valid_accuracy == 1.0
@@ -103,7 +108,7 @@ for record in test_train.start(epochs=4, checkpoint=sys.argv[1], resume=True)[2]
 
 
 def child(folder):
-    command = [sys.executable, "-c", CHILD, str(folder), os.path.dirname(__file__)]
+    command = [sys.executable, "-c", CHILD, str(folder), str(Path(__file__).parent)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -124,7 +129,7 @@ def test_a_process_killed_in_the_middle_of_epochs_goes_on_bit_by_bit(tmp_path):
     model, ema, rest = start(epochs=4, checkpoint=tmp_path, resume=True)
     list(rest)
     assert everything(model, ema) == everything(whole_model, whole_ema)
-    with open(tmp_path / "history.csv", newline="") as file:
+    with (tmp_path / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["loss"]) for row in rows] == [r.loss for r in whole]
     assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".")]
@@ -142,7 +147,7 @@ def test_ctrl_c_saves_the_middle_of_an_epoch(tmp_path, monkeypatch):
     monkeypatch.setattr(train.Run, "one_step", interrupted)
     _, _, records = start(epochs=3, checkpoint=tmp_path)
     assert next(records).epoch == 1
-    with pytest.raises(train.Stopped, match="epoch 2, after batch 2 of 4.*resume"):
+    with pytest.raises(train.Stopped, match=r"epoch 2, after batch 2 of 4.*resume"):
         next(records)
     monkeypatch.setattr(train.Run, "one_step", step)
     model, ema, rest = start(epochs=3, checkpoint=tmp_path, resume=True)
@@ -153,7 +158,7 @@ def test_ctrl_c_saves_the_middle_of_an_epoch(tmp_path, monkeypatch):
 
 
 def test_the_best_network_is_kept_with_its_averages(tmp_path):
-    model, ema, records = start(epochs=3, checkpoint=tmp_path)
+    _, _, records = start(epochs=3, checkpoint=tmp_path)
     records = list(records)
     best = max(records, key=lambda r: r.valid_accuracy)
     loaded = network(1)
@@ -173,7 +178,7 @@ def test_resuming_with_another_schedule_or_network_is_refused(tmp_path):
     model = network()
     loader = data.Loader(stripes(), batch_size=16, workers=0, seed=3)
     arguments = (loader, None, optim.RMSProp(model, lr=0.01, momentum=0.9, weight_decay=1e-4))
-    with pytest.raises(ValueError, match="schedule: Warmup.* then, None now.*augment"):
+    with pytest.raises(ValueError, match=r"schedule: Warmup.* then, None now.*augment"):
         train.fit(model, *arguments, checkpoint=tmp_path, resume=True, ema=optim.EMA(model, 0.9))
     other = init.initialize(layers.Sequential(layers.Dense(3, 2)), np.random.default_rng(0))
     with pytest.raises(ValueError, match="another network"):
@@ -208,20 +213,32 @@ def test_frozen_parameters_are_moved_by_nothing():
     for part in (model.conv, model.norm):
         for p in core.parameters(part):
             p.trainable = False
-    frozen = {name: a.value.tobytes() for part in (model.conv, model.norm) for name, a in core.named_arrays(part)}
+    frozen = {
+        name: a.value.tobytes() for part in (model.conv, model.norm) for name, a in core.named_arrays(part)
+    }
     ema = optim.EMA(model, 0.5)
     loader = data.Loader(stripes(), batch_size=16, workers=0)
     optimiser = optim.AdamW(model, lr=0.1, weight_decay=0.5)
     list(train.fit(model, loader, None, optimiser, epochs=2, ema=ema, quiet=True))
-    now = {name: a.value.tobytes() for part in (model.conv, model.norm) for name, a in core.named_arrays(part)}
+    now = {
+        name: a.value.tobytes() for part in (model.conv, model.norm) for name, a in core.named_arrays(part)
+    }
     assert now == frozen
     averaged = ema.state_dict()
-    assert all(averaged[f"{part}.{name}"].tobytes() == frozen[name] for part, name in (("conv", "weight"), ("norm", "running_mean")))
+    assert all(
+        averaged[f"{part}.{name}"].tobytes() == frozen[name]
+        for part, name in (("conv", "weight"), ("norm", "running_mean"))
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({"epochs": 0}, "epochs"), ({"epochs": 1.5}, "epochs"), ({"resume": True}, "needs checkpoint"), ({"epochs": True}, "epochs")],
+    [
+        ({"epochs": 0}, "epochs"),
+        ({"epochs": 1.5}, "epochs"),
+        ({"resume": True}, "needs checkpoint"),
+        ({"epochs": True}, "epochs"),
+    ],
     ids=str,
 )
 def test_nonsense_is_refused_before_any_work(options, says):
@@ -241,5 +258,7 @@ def test_losses_with_options_and_plain_batches_for_judging():
     loss = partial(losses.softmax_cross_entropy, label_smoothing=0.1)
     batches = [(stripes(20, 1).x, stripes(20, 1).y)]
     loader = data.Loader(stripes(), batch_size=16, workers=0)
-    record = next(train.fit(model, loader, batches, optim.SGD(model, lr=0.1), loss=loss, max_norm=1.0, quiet=True))
+    record = next(
+        train.fit(model, loader, batches, optim.SGD(model, lr=0.1), loss=loss, max_norm=1.0, quiet=True)
+    )
     assert record.valid_loss == pytest.approx(train.evaluate(model, batches, loss)[0])

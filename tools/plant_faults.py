@@ -99,7 +99,7 @@ FAULTS = [
     Fault("pool: 1 / (H W) forgotten on the way back", "ops/global_average_pool.py", " / (h * w)", ""),
     Fault("parameters: the last gradient wins", "core.py", "grad if self.grad is None else self.grad + grad", "grad"),
     Fault("sums in float32", "ops/__init__.py", "dtype=wide).astype(a.dtype)", "dtype=a.dtype)"),
-    Fault("threads: the last span lost", "kernels/__init__.py", "zip(cuts[1:-1], cuts[2:], strict=True)", "zip(cuts[1:-2], cuts[2:], strict=False)"),
+    Fault("threads: the last span lost", "kernels/__init__.py", "pairwise(cuts[1:])", "pairwise(cuts[1:-1])"),
     Fault("init: depthwise counts all channels", "init.py", "DepthwiseConv2D: he(lambda w: w[0] * w[1])", "DepthwiseConv2D: he(lambda w: w[0] * w[1] * w[2])"),
     Fault("init: fan in for fan out", "init.py", "Conv2D: he(lambda w: w[0] * w[1] * w[3])", "Conv2D: he(lambda w: w[0] * w[1] * w[2])"),
 ]  # fmt: skip
@@ -109,17 +109,23 @@ def verdicts(fault: Fault) -> list[str]:
     """The kinds of test that catch the fault."""
     with tempfile.TemporaryDirectory() as place:
         for part in ("mini_nn", "tests"):
-            shutil.copytree(ROOT / part, Path(place, part), ignore=shutil.ignore_patterns("__pycache__", "reference"))
+            shutil.copytree(
+                ROOT / part, Path(place, part), ignore=shutil.ignore_patterns("__pycache__", "reference")
+            )
         shutil.copy(ROOT / "pyproject.toml", place)
         target = Path(place, "mini_nn", fault.file)
         text = target.read_text(encoding="utf-8")
         if text.count(fault.old) < 1:
-            raise SystemExit(f"{fault.name}: {fault.file} has no {fault.old!r}: the fault must follow the code")
+            raise SystemExit(
+                f"{fault.name}: {fault.file} has no {fault.old!r}: the fault must follow the code"
+            )
         target.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
         env = os.environ | {"PYTHONPATH": place, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
         codes = {
-            kind: subprocess.run([*command, *args], cwd=place, env=env, capture_output=True, check=False).returncode
+            kind: subprocess.run(
+                [*command, *args], cwd=place, env=env, capture_output=True, check=False
+            ).returncode
             for kind, args in KINDS.items()
         }
     strange = {kind: code for kind, code in codes.items() if code not in (0, 1, 2)}
@@ -132,15 +138,19 @@ def table(caught: dict[str, list[str]]) -> str:
     lines = [
         "# Planted faults, and which kind of test catches them",
         "",
-        f"{date.today()}, {platform.system()} {platform.machine()}, Python {platform.python_version()}. "
-        "Made by `make mutants` (tools/plant_faults.py).",
+        f"{date.today()}, {platform.system()} {platform.machine()}, Python {platform.python_version()}; `make mutants`.",
         "",
         f"| fault | {' | '.join(KINDS)} |",
         "|---" * (len(KINDS) + 1) + "|",
     ]
-    lines += [f"| {name} | {' | '.join('x' if k in by else '' for k in KINDS)} |" for name, by in caught.items()]
+    lines += [
+        f"| {name} | {' | '.join('x' if k in by else '' for k in KINDS)} |" for name, by in caught.items()
+    ]
     sums = [sum(kind in by for by in caught.values()) for kind in KINDS]
-    lines += [f"| **caught, of {len(caught)}: {sum(map(bool, caught.values()))}** | {' | '.join(map(str, sums))} |", ""]
+    lines += [
+        f"| **caught, of {len(caught)}: {sum(map(bool, caught.values()))}** | {' | '.join(map(str, sums))} |",
+        "",
+    ]
     return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,11 @@ def cache_folder() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError:  # a home that cannot be written: compile once a process owner, somewhere that can
-        folder = Path(tempfile.gettempdir()) / f"mini_nn-{os.getuid() if hasattr(os, 'getuid') else ''}" / folder.name
+        folder = (
+            Path(tempfile.gettempdir())
+            / f"mini_nn-{os.getuid() if hasattr(os, 'getuid') else ''}"
+            / folder.name
+        )
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
 
@@ -65,7 +70,7 @@ def share(worker: Callable[..., None], total: int, steps: int, *arrays: Any) -> 
         worker(*arrays, 0, total)
         return
     cuts = [total * i // threads for i in range(threads + 1)]
-    waiting = [pool().submit(worker, *arrays, a, b) for a, b in zip(cuts[1:-1], cuts[2:], strict=True)]
+    waiting = [pool().submit(worker, *arrays, a, b) for a, b in pairwise(cuts[1:])]
     worker(*arrays, 0, cuts[1])  # the caller works too
     for future in waiting:
         future.result()
@@ -84,6 +89,8 @@ def plain(*arrays: Array) -> list[Array]:
     """The arrays as the kernels want them: one dtype, C order, writeable; so each kernel is compiled once a dtype."""
     dtype = np.result_type(*arrays)
     return [
-        a if a.dtype == dtype and a.flags.c_contiguous and a.flags.writeable else np.array(a, dtype, order="C")
+        a
+        if a.dtype == dtype and a.flags.c_contiguous and a.flags.writeable
+        else np.array(a, dtype, order="C")
         for a in arrays
     ]

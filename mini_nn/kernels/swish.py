@@ -47,7 +47,7 @@ def _sigmoid(x, bits, power, s):  # type: ignore[no-untyped-def]
     """s = sigmoid(x) for at most BLOCK numbers; bits and power are the same memory, as integers and as floats."""
     for i in range(len(x)):
         z = -abs(x[i])
-        z = LOWEST if z < LOWEST else z
+        z = LOWEST if z < LOWEST else z  # noqa: FURB136  (max would lose NaN)
         k = np.int32(z * LOG2_E - HALF)  # cut towards 0, so this rounds to the nearest
         bits[i] = np.int32(k + 127) * EXPONENT
         r = (z - F(k) * LN2_HIGH) - F(k) * LN2_LOW

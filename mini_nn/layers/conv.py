@@ -42,9 +42,7 @@ class Conv2D(Layer):
     def backward(self, dy: Array, cache: Any) -> Array:
         x = cache
         check_grad(self, dy, (len(x), *self.out_shape(x.shape[1:])))
-        dx, dw = backend.conv.backward(
-            dy, x, self.weight.value, self.stride, self.padding, self.groups
-        )
+        dx, dw = backend.conv.backward(dy, x, self.weight.value, self.stride, self.padding, self.groups)
         self.weight.add_grad(dw)
         if self.bias:
             self.bias.add_grad(channel_sum(dy))

@@ -9,9 +9,7 @@ from mini_nn.models.network import Network, assemble
 Stages = tuple[tuple[Block, ...], ...]
 
 
-def build_inverted(
-    recipe: tuple[str, dict[str, Any]], stages: Stages, head: int, act: Activation
-) -> Network:
+def build_inverted(recipe: tuple[str, dict[str, Any]], stages: Stages, head: int, act: Activation) -> Network:
     """Lay out the blocks of `stages`; `head` is the width of the last convolution."""
     options = recipe[1]
     convention = options["convention"]
@@ -33,8 +31,6 @@ def with_drop_path(stages: Stages, rate: float) -> Stages:
     """Block i of all n blocks drops its residual branch with probability rate * i / n (EfficientNet's code)."""
     total, i, out = sum(len(stage) for stage in stages), 0, []
     for stage in stages:
-        out.append(
-            tuple(b._replace(drop_path=rate * (i + j) / total) for j, b in enumerate(stage))
-        )
+        out.append(tuple(b._replace(drop_path=rate * (i + j) / total) for j, b in enumerate(stage)))
         i += len(stage)
     return tuple(out)

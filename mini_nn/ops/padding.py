@@ -42,9 +42,7 @@ def _one_side(padding: Padding, n: int, kernel_size: int, stride: int) -> tuple[
     elif padding == "valid":
         padding = 0
     if isinstance(padding, bool) or not isinstance(padding, int | np.integer) or padding < 0:
-        raise ValueError(
-            f"padding must be 'same', 'symmetric', 'valid' or an int from 0, not {padding!r}"
-        )
+        raise ValueError(f"padding must be 'same', 'symmetric', 'valid' or an int from 0, not {padding!r}")
     return int(padding), int(padding)
 
 

@@ -68,9 +68,9 @@ class RMSProp(Optimiser):
         m = s["mean_square"] = self.alpha * s["mean_square"] + (1 - self.alpha) * g * g
         if self.form == "torch":
             d = s["direction"] = self.momentum * s["direction"] + g / (np.sqrt(m) + self.eps)
-            return w - self.lr * d  # type: ignore[no-any-return]
+            return w - self.lr * d
         v = s["velocity"] = self.momentum * s["velocity"] + self.lr * g / np.sqrt(m + self.eps)
-        return w - v  # type: ignore[no-any-return]
+        return w - v
 
 
 class Adam(Optimiser):
@@ -94,7 +94,7 @@ class Adam(Optimiser):
         m = s["mean"] = beta1 * s["mean"] + (1 - beta1) * g
         v = s["mean_square"] = beta2 * s["mean_square"] + (1 - beta2) * g * g
         m, v = m / (1 - beta1**t), v / (1 - beta2**t)
-        return w - self.lr * m / (np.sqrt(v) + self.eps)  # type: ignore[no-any-return]
+        return w - self.lr * m / (np.sqrt(v) + self.eps)
 
 
 class AdamW(Adam):
