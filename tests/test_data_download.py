@@ -248,8 +248,8 @@ def refused(path, why, **limits):
 @pytest.mark.parametrize(
     ("kind", "why"),
     [
-        (tarfile.SYMTYPE, "link"),
-        (tarfile.LNKTYPE, "link"),
+        (tarfile.SYMTYPE, "it is a link"),
+        (tarfile.LNKTYPE, "it is a link"),
         (tarfile.CHRTYPE, "no plain file"),
         (tarfile.BLKTYPE, "no plain file"),
         (tarfile.FIFOTYPE, "no plain file"),
@@ -259,7 +259,7 @@ def test_links_and_devices_in_a_tar_are_refused(tmp_path, kind, why):
     refused(tar(tmp_path / "bad.tar.gz", [("fine", b""), link(kind)]), why)
 
 
-@pytest.mark.parametrize(("mode", "why"), [(stat.S_IFLNK, "link"), (stat.S_IFIFO, "no plain file")])
+@pytest.mark.parametrize(("mode", "why"), [(stat.S_IFLNK, "it is a link"), (stat.S_IFIFO, "no plain file")])
 def test_links_and_devices_in_a_zip_are_refused(tmp_path, mode, why):
     info = zipfile.ZipInfo("innocent")
     info.external_attr = (mode | 0o777) << 16

@@ -39,9 +39,7 @@ def fetch(url: str, checksum: str | None, name: str, folder: Path, progress: boo
     except DownloadError:
         raise
     except ValueError as error:  # pooch's: the checksum is wrong
-        if (
-            continued
-        ):  # perhaps it was glued together from two versions of the file: once more, from the start
+        if continued:  # perhaps glued together from two versions of the file: once more, from the start
             return fetch(url, checksum, name, folder, progress)
         raise DownloadError(
             f"{url}: the download is complete, but its checksum is wrong ({error}); it was deleted. Try again "
