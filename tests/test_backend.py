@@ -50,8 +50,8 @@ def test_an_unknown_backend_is_refused():
 
 
 def test_importing_is_light():
-    """No Numba, no Pillow, no matplotlib, nothing compiled; the time is in `mini-nn doctor`."""
-    heavy = "{'numba', 'llvmlite', 'matplotlib', 'PIL', 'tqdm', 'h5py', 'safetensors', 'huggingface_hub'}"
+    """No Numba, no matplotlib, nothing compiled; the time is in `mini-nn doctor`."""
+    heavy = "{'numba', 'llvmlite', 'matplotlib', 'tqdm', 'h5py', 'safetensors', 'huggingface_hub'}"
     code = f"""
 import sys
 import mini_nn
