@@ -2,17 +2,15 @@
 
 import json
 import os
-import secrets
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mini_nn.blocks import Convention
 from mini_nn.core import Layer, named_arrays
+from mini_nn.files import written_whole
 from mini_nn.models import Network
 from mini_nn.ops import Array
 from mini_nn.weights.stored import Content, Stored, short
@@ -71,20 +69,6 @@ def as_path(path: object) -> Path:
 def check_model(model: object) -> None:
     if not isinstance(model, Layer):
         raise ValueError(f"weights: the model must be a Layer, not {type(model).__name__}")
-
-
-@contextmanager
-def written_whole(target: Path) -> Iterator[IO[bytes]]:
-    """A new file beside `target`, which takes its place at the end; after an error nothing is left of it."""
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target}: there is no folder {target.parent}")
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def passport(model: Layer, arrays: dict[str, Array]) -> Passport:

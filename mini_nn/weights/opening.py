@@ -32,6 +32,10 @@ def opened(path: Path, head: bytes) -> Iterator[Content]:
             yield content
     elif head.startswith((b"PK\3\4", b"PK\5\6")):
         found = read_zip.spans(path, file)
+        if "model.weights.h5" in found:
+            raise ValueError(
+                "it is a .keras archive; model.save_weights('NAME.weights.h5') writes what is read"
+            )
         torch = any(name.endswith("data.pkl") for name in found)
         yield read_torch.read_zip(found) if torch else read_zip.read_npz(found)
     elif head[8:9] == b"{" or path.suffix.lower() == ".safetensors":

@@ -9,8 +9,6 @@ import numpy as np
 
 from mini_nn.weights.stored import Content, Stored, is_shape, short
 
-MAX_OBJECTS = 20_000  # groups and datasets; EfficientNet-B7 has 4,000
-
 
 @contextmanager
 def opened(path: Path) -> Iterator[Content]:
@@ -25,18 +23,18 @@ def opened(path: Path) -> Iterator[Content]:
 
 
 def datasets(file: Any, h5py: Any) -> Iterator[tuple[str, Any]]:
-    """Every dataset with its path; a link that leads elsewhere is refused, a loop of groups comes to an end."""
-    todo, count = [("", file)], 0
+    """Every dataset with its path.  A link that leads elsewhere is refused, and a group that is met twice."""
+    todo, seen = [("", file)], set()
     while todo:
         where, group = todo.pop()
+        if (address := h5py.h5o.get_info(group.id).addr) in seen:
+            raise ValueError(f"{short(where)} is the same group as another one")
+        seen.add(address)
         for name in group:
-            link, path = group.get(name, getlink=True), f"{where}/{name}" if where else name
-            count += 1
-            if not isinstance(link, h5py.HardLink) or count > MAX_OBJECTS:
-                reason = f"is a {type(link).__name__}" if count <= MAX_OBJECTS else "is one object too many"
-                raise ValueError(
-                    f"{short(path)} {reason}: only groups and datasets of the file itself are read"
-                )
+            path = f"{where}/{name}" if where else name
+            link = group.get(name, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                raise ValueError(f"{short(path)} is a {type(link).__name__}, which is not followed")
             item = group[name]
             if isinstance(item, h5py.Dataset):
                 yield path, item

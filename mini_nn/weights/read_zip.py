@@ -13,6 +13,7 @@ from mini_nn.ops import Array
 from mini_nn.weights.stored import MAX_HEADER, Content, Span, Stored, is_shape, short
 
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, length of the name, length of the extra field
+NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 MAX_NPY_HEADER = 2**14  # bytes; NumPy itself stops at 10,000
 
 
@@ -63,13 +64,10 @@ def read_npz(found: dict[str, Span]) -> Content:
 def describe(name: str, record: Span) -> Stored:
     """One .npy record: a header that NumPy reads, then the numbers."""
     file = io.BytesIO(record._replace(crc=None).read()[:MAX_NPY_HEADER].tobytes())
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    elif version == (2, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
-    else:
-        raise ValueError(f"{short(name)} is of the unknown .npy version {version}")
+    try:
+        shape, fortran, dtype = NPY_HEADERS[np.lib.format.read_magic(file)](file)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{short(name)} has no sound .npy header: {short(str(error))}") from error
     start = file.tell()
     if not is_shape(shape) or dtype.kind not in "fiub":
         raise ValueError(f"{short(name)} holds {short(str(dtype))} {short(str(shape))}, not numbers")

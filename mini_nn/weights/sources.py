@@ -60,7 +60,7 @@ def recognise(content: Content, names: list[str], model: str) -> Source:
         flat = any(".conv." in name for name in arrays)
         spell = torchvision.spell_v2 if flat else torchvision.spell_efficientnet
         return of("torchvision", spell, TORCHVISION_B5 if model[-2:] in ("b5", "b6", "b7") else TORCH)
-    return Source("unnamed", arrays, {name: name for name in names}, as_it_is)
+    return Source("unknown origin", arrays, {name: name for name in names}, as_it_is)
 
 
 def from_keras(arrays: dict[str, Stored], names: list[str]) -> Source:
@@ -101,5 +101,5 @@ def from_hwio(layer: Layer, array: Array) -> Array:
         case DepthwiseConv2D(), (_, _, _, 1):
             return array[..., 0]
         case PointwiseConv2D(), (1, 1, _, _):
-            return array[0, 0]  # type: ignore[no-any-return]
+            return array[0, 0]
     return array

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from mini_nn.weights.stored import are_counts, short
 
-MAX_OPCODES = 1_000_000  # EfficientNet-B7 with its optimizer takes a quarter of them
+MAX_OPCODES = 500_000  # EfficientNet-B7 takes 60,000, with its optimizer three times as many
 
 STORAGES = {
     "torch.DoubleStorage": "float64",
@@ -101,6 +101,8 @@ class Machine:
                 push(tuple(self.pop(int(opcode[-1]))))
             case "TUPLE":
                 push(tuple(self.pop_mark()))
+            case "LIST":
+                push(self.pop_mark())
             case "BINPUT" | "LONG_BINPUT" | "PUT":
                 self.memo[argument] = self.top(object)
             case "MEMOIZE":
@@ -119,11 +121,11 @@ class Machine:
                 items = self.pop(1) if opcode == "APPEND" else self.pop_mark()
                 self.top(list).extend(items)
             case "SETITEM" | "SETITEMS":
-                items = self.pop(2) if opcode == "SETITEM" else self.pop_mark()
-                if len(items) % 2 or any(type(key) not in (str, int) for key in items[::2]):
-                    raise ValueError("its pickle has a dict whose keys are not all strings or integers")
-                self.top(dict).update(zip(items[::2], items[1::2], strict=True))
-            case "GLOBAL" | "INST":
+                more = pairs(self.pop(2) if opcode == "SETITEM" else self.pop_mark())
+                self.top(dict).update(more)
+            case "DICT":
+                self.stack.append(pairs(self.pop_mark()))
+            case "GLOBAL":
                 self.stack.append(admit(argument.replace(" ", ".", 1)))
             case "STACK_GLOBAL":
                 self.stack.append(admit(".".join(short(part) for part in self.pop(2))))
@@ -138,6 +140,8 @@ class Machine:
                 self.pop(1)
                 self.top(dict)
             case _:
+                if opcode == "INST":
+                    admit(argument.replace(" ", ".", 1))
                 raise ValueError(
                     f"its pickle uses {opcode}, which torch.save(model.state_dict(), ...) does not"
                 )
@@ -161,6 +165,13 @@ class Machine:
         if not self.stack or not isinstance(self.stack[-1], kind):
             raise ValueError(f"its pickle needs a {kind.__name__} where it has none")
         return self.stack[-1]
+
+
+def pairs(items: list[Any]) -> dict[str | int, Any]:
+    """A dict of keys and values in turn; a hostile key could take forever to hash."""
+    if len(items) % 2 or any(type(key) not in (str, int) for key in items[::2]):
+        raise ValueError("its pickle has a dict whose keys are not all strings or integers")
+    return dict(zip(items[::2], items[1::2], strict=True))
 
 
 def admit(name: str) -> Global:

@@ -26,7 +26,9 @@ def randomised(net):
             if name.endswith("running_var"):
                 value.uniform_(0.5, 1.5, generator=generator)
             elif value.is_floating_point() and value.ndim == 1:
-                value.uniform_(-0.5, 0.5, generator=generator).add_(1.0 if "bn" in name and "weight" in name else 0.0)
+                value.uniform_(-0.5, 0.5, generator=generator).add_(
+                    1.0 if "bn" in name and "weight" in name else 0.0
+                )
     return net.eval()
 
 
@@ -41,7 +43,9 @@ def assert_same_logits(model, net, size=(64, 80)):
 def save_in(how, state, path):
     """Write a state_dict in one of the ways that are in use; returns the path."""
     if how == "safetensors":
-        pytest.importorskip("safetensors.torch").save_file({k: v.contiguous() for k, v in state.items()}, path)
+        pytest.importorskip("safetensors.torch").save_file(
+            {k: v.contiguous() for k, v in state.items()}, path
+        )
     elif how == "wrapped":
         wrapped = {"epoch": 3, "state_dict": {f"module.{k}": v for k, v in state.items()}, "lr": 0.1}
         torch.save(wrapped, path)
@@ -77,7 +81,9 @@ def test_efficientnet_pytorch_names_written_by_torch(tmp_path, name, how):
     net = randomised(net)
     model = models.build(f"efficientnet_{name}", num_classes=20)
     assert weights.load(model, save_in(how, net.state_dict(), tmp_path / "net.pth")) == (
-        "EfficientNet-PyTorch", len(list(net.parameters())) + 2 * sum("running_mean" in k for k in net.state_dict()), ""
+        "EfficientNet-PyTorch",
+        len(list(net.parameters())) + 2 * sum("running_mean" in k for k in net.state_dict()),
+        "",
     )
     assert_same_logits(model, net, (64, 64))
 
