@@ -5,8 +5,8 @@
 
 Nothing here knows mini_nn.  In the file, `cases` is a JSON text, {case: {make, options, source}}, `versions` another.
 An optimiser's case holds `w`, one row a step: all parameters in the order of SHAPES, flattened and joined, as are
-`start/w` and the rows of `start/g`, the gradients.  PyTorch's cases also change the rate before step CHANGE, and go
-without a gradient for the bias in the steps GAPS.
+`start/w` and the rows of `start/g`, the gradients.  The rate falls to a tenth before step CHANGE, but for Keras' SGD,
+which has the rate in its velocity.  PyTorch's cases go without a gradient for the bias in the steps GAPS.
 """
 
 import os
@@ -102,11 +102,14 @@ def torch_steps(name, options, w, g):
 
 
 def keras_steps(optimiser, w, g, ones=False):
+    falls = not isinstance(optimiser, keras.optimizers.SGD)
     variables = [keras.Variable(value, dtype="float64") for value in split(w).values()]
     optimiser.build(variables)
     for velocity in optimiser._velocities if ones else ():
         velocity.assign(np.ones(velocity.shape))
-    for row in g:
+    for step, row in enumerate(g):
+        if falls and step == CHANGE:
+            optimiser.learning_rate = optimiser.learning_rate * 0.1
         optimiser.apply([keras.ops.convert_to_tensor(grad) for grad in split(row).values()], variables)
         yield np.concatenate([keras.ops.convert_to_numpy(v).ravel() for v in variables])
 
