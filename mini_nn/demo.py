@@ -11,10 +11,10 @@ from tqdm import tqdm
 
 from mini_nn import models, photos, weights
 from mini_nn.core import Layer
+from mini_nn.files import written_whole
 from mini_nn.ops import Array, softmax
 from mini_nn.profile import profile
 from mini_nn.weights.hub import Unavailable
-from mini_nn.weights.native import written_whole
 from mini_nn.weights.preprocess import Preprocess
 
 if TYPE_CHECKING:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mini_nn.files import user_cache
+
 TIMEOUT = 30  # seconds without a byte
 
 
@@ -15,7 +17,7 @@ class DownloadError(ValueError):
 def cache() -> Path:
     """Where data sets are kept: MINI_NN_DATA, or the system's place for caches."""
     named = os.environ.get("MINI_NN_DATA")
-    return Path(named).expanduser() if named else Path(pooch().os_cache("mini_nn"))
+    return Path(named).expanduser() if named else user_cache() / "data"
 
 
 def pooch() -> Any:

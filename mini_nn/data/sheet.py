@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from PIL import Image, ImageOps
 from mini_nn import photos
 from mini_nn.data.augment import mixup
 from mini_nn.data.recipe import Recipe, Step, preset
+from mini_nn.files import written_whole
 from mini_nn.ops import Array
 
 ROWS = {  # at strength 1
@@ -100,12 +100,6 @@ def save(sheet: Any, out: Path) -> Path:
     if kind not in ("png", "jpg", "jpeg", "pdf", "svg"):
         raise ValueError(f"{out}: a sheet is written as .png, .jpg, .pdf or .svg")
     out.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=out.parent, prefix=f".{out.name}-", delete=False) as file:
-        try:
-            sheet.savefig(file, format=kind, dpi=100)
-            file.close()
-            Path(file.name).replace(out)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    with written_whole(out) as file:
+        sheet.savefig(file, format=kind, dpi=100)
     return out

@@ -6,7 +6,6 @@ own weights, hence KERAS; the others were trained in PyTorch.
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mini_nn.blocks import KERAS, TORCH, Convention
-from mini_nn.weights.native import written_whole
+from mini_nn.files import user_cache, written_whole
 from mini_nn.weights.preprocess import Preprocess
 
 FILE = "model.safetensors"
@@ -108,7 +107,7 @@ def fetched(name: str, revision: str) -> Iterator[Path]:
     """
     repo = f"timm/{name}"
     path = download(repo, revision)
-    records = cache_folder() / "hub.json"
+    records = user_cache() / "hub.json"
     known = read_records(records)
     commit = path.parent.name if re.fullmatch("[0-9a-f]{40}", path.parent.name) else None
     found = {"commit": commit, "sha256": sha256(path)}
@@ -177,10 +176,6 @@ def read_records(path: Path) -> dict[str, Record]:
     except (ValueError, AttributeError, OSError):
         pass
     raise ValueError(f"{path}, where the checksums of downloads are kept, is damaged: delete it")
-
-
-def cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mini_nn"
 
 
 def sha256(path: Path) -> str:
