@@ -145,7 +145,7 @@ def check_caches() -> Findings:
 def size(*folders: Path) -> str:
     """What the files in the folders take; links are not followed."""
     files = (path for folder in folders for path in folder.rglob("*"))
-    return f"{sum(path.lstat().st_size for path in files if path.is_file() and not path.is_symlink()) / 1e6:,.1f} MB"
+    return f"{sum(path.lstat().st_size for path in files if path.is_file()) / 1e6:,.1f} MB"
 
 
 def check_memory() -> Findings:

@@ -31,13 +31,13 @@ def run(capsys, *words):
     return code, *capsys.readouterr()
 
 
-def command(*words, **options):
+def command(*words):
     return subprocess.Popen(
         [sys.executable, "-m", "mini_nn.cli", *words],
         cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        **options,
     )
 
 
@@ -176,9 +176,13 @@ def test_the_code_of_a_command_is_the_code_of_the_program(monkeypatch, capsys):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
-def test_a_reader_that_goes_away_is_no_error():
-    running = command("summary", "efficientnet_b7")  # more than a pipe holds
-    running.stdout.readline()
+@pytest.mark.parametrize("lines", [0, 1])
+def test_a_reader_that_goes_away_is_no_error(lines):
+    running = command(
+        "summary", "efficientnet_b7", *([] if lines else ["--stages"])
+    )  # more, or less, than a pipe holds
+    for _ in range(lines):
+        running.stdout.readline()
     running.stdout.close()
     assert running.wait(60) == 141
     assert running.stderr.read() == b""
