@@ -4,19 +4,23 @@ Narrow, with stem_stride 1 for images of 32 x 32.  The running statistics follow
 (momentum 0.1): a run here has hundreds of steps, where the papers' have a hundred thousand.
 """
 
+import csv
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mini_nn import init, models, optim, schedules, train
+from mini_nn import data, init, models, optim, schedules, train
 from mini_nn.blocks import KERAS
-from mini_nn.data import Loader, Splits, preset
+from mini_nn.core import Layer, named_arrays
+from mini_nn.data import Loader, Split, Splits, preset
 from mini_nn.losses import softmax_cross_entropy
 from mini_nn.models import Network
+from mini_nn.ops import Array
 
 QUICK = KERAS._replace(momentum=0.1)
 
@@ -50,6 +54,10 @@ class Micro:
             drop_path=0.0,  # for deep networks and long runs
         )
         init.initialize(model, np.random.default_rng(seed))
+        weight = dict(named_arrays(model))[
+            "classifier.weight"
+        ]  # its first values are made for 1,000 classes: with 10, the loss would
+        weight.value = weight.value * np.float32(0.1)  # start far above log 10
         return model
 
     def fit(
@@ -88,3 +96,37 @@ MICRO = {
     "mobilenet_v2": Micro("mobilenet_v2", 0.25),
     "efficientnet_b0": Micro("efficientnet_b0", 0.25, 0.5),
 }
+
+
+def recipe(name: str, splits: Splits) -> Micro:
+    """The recipe of a family for this data: digits, or photographs in colour."""
+    if name not in MICRO:
+        raise ValueError(f"there is no micro recipe for {name!r}; there are {', '.join(MICRO)}")
+    height, width, channels = splits.train[0][0].shape
+    photographs = {"augment": "cifar", "strength": 1.0} if channels == 3 else {}
+    large = {"stem_stride": 2} if min(height, width) > 40 else {}
+    return MICRO[name].with_(**photographs, **large)
+
+
+def splits(source: str, size: tuple[int, int] | None = None) -> Splits:
+    """A data set by its name, from an .npz file, or from a folder of photographs, scaled to `size` (64 x 64)."""
+    if Path(source).is_dir():
+        return data.folder(source, size=size or (64, 64))
+    return data.npz(source) if source.endswith(".npz") else data.load(source, size)
+
+
+def history(folder: Path) -> list[train.Record]:
+    """The records of a run, from its history.csv."""
+    with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
+        return [
+            train.Record(int(row["epoch"]), *(float(row[f]) for f in train.Record._fields[1:]))
+            for row in csv.DictReader(file)
+        ]
+
+
+def confusion(model: Layer, split: Split) -> Array:
+    """(C, C): how many images of the row's class the model takes for the column's."""
+    matrix = np.zeros((len(split.classes),) * 2, np.int64)
+    for x, y in Loader(split, 64, shuffle=False, workers=0):
+        np.add.at(matrix, (y, model(x).argmax(1)), 1)
+    return matrix
