@@ -296,6 +296,17 @@ def test_keras_files_of_whole_and_of_nested_models(tmp_path, nest):
     assert_equal(other, values(model))
 
 
+def test_what_keras_3_keeps_beside_the_layers_is_left_out(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    model, other = filled(build()), build()
+    path = write_keras(tmp_path / "net.h5", model, numbered=True)
+    with h5py.File(path, "a") as file:
+        file["optimizer/vars/0"] = np.zeros(3)
+        file["layers/dropout/seed_generator/vars/0"] = np.zeros(2, np.uint32)
+    weights.load(other, path)
+    assert_equal(other, values(model))
+
+
 def test_h5_without_h5py_says_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "net.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(99))
     monkeypatch.setitem(sys.modules, "h5py", None)

@@ -344,7 +344,7 @@ def test_a_zip_bomb_is_refused_unopened(tmp_path, inside):
         ({"config.json": b"{}", "model.weights.h5": b""}, "a .keras archive; model.save_weights"),
         ({"a/data.pkl": b"N.", "b/data.pkl": b"N."}, "2 data.pkl"),
         ({"a/data.pkl": b""}, "exhausted"),
-        ({"a/data.pkl": b"N." + bytes(2**24)}, "more than any network needs"),
+        ({"a/data.pkl": b"N." + bytes(2**23)}, "more than any network needs"),
         ({"weight.npy": b"\x93NUMPY\x03\x00" + bytes(90)}, "no sound .npy header"),
         ({"weight.npy": b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(90)}, ""),
         ({"mini_nn.npy": b"\x93NUMPY\x01\x00" + bytes(90)}, ""),

@@ -115,8 +115,8 @@ def tidy_numbered(arrays: dict[str, Stored]) -> dict[str, Stored]:
     """layers/conv2d_7/vars/0 -> conv2d_7/0."""
     kept: dict[str, Stored] = {}
     for path, array in arrays.items():
-        *where, layer, _, i = ("", "", *path.split("/"))
-        if where[2:3] != ["optimizer"] and layer != "seed_generator" and not NORMALIZATION.search(path):
+        *_, layer, _, i = ("", "", *path.split("/"))
+        if not path.startswith("optimizer/") and layer != "seed_generator" and not NORMALIZATION.search(path):
             add(kept, f"{layer}/{i}", array)
     return kept
 
@@ -126,10 +126,10 @@ def tidy_legacy(arrays: dict[str, Stored], layers: set[str]) -> dict[str, Stored
     kept: dict[str, Stored] = {}
     whole = any(path.startswith("model_weights/") for path in arrays)  # with its optimizer beside it
     for path, array in arrays.items():
-        top, *_ = groups = path.split("/")[:-1] or [""]
-        variable = path.split("/")[-1].removesuffix(":0").replace("depthwise_kernel", "kernel")
+        *groups, variable = ("", *path.split("/"))
         layer = next((name for name in groups if name in layers), groups[-1])
-        if not (whole and top != "model_weights") and not NORMALIZATION.search(path):
+        variable = variable.removesuffix(":0").replace("depthwise_kernel", "kernel")
+        if path.startswith("model_weights/" if whole else "") and not NORMALIZATION.search(path):
             add(kept, f"{layer}/{variable}", array)
     return kept
 

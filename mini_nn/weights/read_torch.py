@@ -21,11 +21,7 @@ from mini_nn.weights.stored import (
 from mini_nn.weights.torch_pickle import Storage, Tensor, unpickle
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-WRAPPERS = (
-    "state_dict",
-    "model_state_dict",
-    "model",
-)  # where training scripts put the weights, beside the epoch
+WRAPPERS = "state_dict", "model_state_dict", "model"  # where training scripts put the tensors
 
 
 def read_zip(found: dict[str, Span]) -> Content:
@@ -76,17 +72,13 @@ def find_storages(file: Array, at: int, storages: list[Storage]) -> dict[str, Sp
 def state_dict(value: Any) -> dict[str, Tensor]:
     """The tensors by name, taken out of what training scripts wrap them in."""
     for _ in WRAPPERS:
-        inner = [
-            value[key] for key in WRAPPERS if isinstance(value, dict) and isinstance(value.get(key), dict)
-        ]
-        value = inner[0] if inner else value
+        wrapped = value if isinstance(value, dict) else {}
+        value = next((wrapped[key] for key in WRAPPERS if isinstance(wrapped.get(key), dict)), value)
     if not isinstance(value, dict):
         raise ValueError(f"it holds {short(value)}, not a state_dict")
     for name, item in value.items():
         if not isinstance(name, str) or not isinstance(item, Tensor):
-            raise ValueError(
-                f"its {short(name)} is {short(item)}, not a tensor with a name: not a state_dict"
-            )
+            raise ValueError(f"its {short(name)} is {short(item)}, not a tensor: not a state_dict")
     return value
 
 

@@ -11,7 +11,7 @@ from mini_nn.core import Shape
 from mini_nn.ops import Array
 
 MAX_AXES = 8
-MAX_HEADER = 16 * 2**20  # bytes of names and shapes; those of EfficientNet-B7 take 0.2 million
+MAX_HEADER = 4 * 2**20  # bytes of names and shapes; those of EfficientNet-B7 take 0.2 million
 
 
 class Span(NamedTuple):

@@ -27,11 +27,8 @@ STORAGES = {
 TENSORS = {"torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor"}
 CALLED = TENSORS | {"torch._utils._rebuild_parameter", "collections.OrderedDict"}
 
-LITERALS = {"INT", "BININT", "BININT1", "BININT2", "LONG1", "FLOAT", "BINFLOAT"} | {
-    "UNICODE",
-    "BINUNICODE",
-    "SHORT_BINUNICODE",
-}
+NUMBERS = {"INT", "BININT", "BININT1", "BININT2", "LONG1", "FLOAT", "BINFLOAT"}
+LITERALS = NUMBERS | {"UNICODE", "BINUNICODE", "SHORT_BINUNICODE"}
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 
 
@@ -199,9 +196,7 @@ def call(function: Any, args: Any) -> Any:
             return {}
         case Global("torch._utils._rebuild_parameter"), (Tensor() as data, _, _):
             return data
-        case Global(name), (Storage() as source, offset, size, stride, *rest) if name in TENSORS:
-            if len(rest) < 3 or (
-                len(rest) == 3 and not rest[2]
-            ):  # rest: requires_grad, hooks, conjugate or negated
+        case Global(name), (Storage() as source, offset, size, stride, *more) if name in TENSORS:
+            if len(more) < 3 or more[2:] in ([{}], [None]):  # requires_grad, hooks, whether a view is negated
                 return Tensor(source, offset, size, stride)
     raise ValueError("its pickle calls a tensor rebuilder with arguments that torch.save does not write")

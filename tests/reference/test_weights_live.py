@@ -10,8 +10,9 @@ import pytest
 os.environ.setdefault("KERAS_BACKEND", "torch")
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from mini_nn import models, weights  # noqa: E402
-from mini_nn.blocks import KERAS, TORCH  # noqa: E402
+from mini_nn import models, weights
+from mini_nn.blocks import KERAS, TORCH
+from mini_nn.layers import Dense
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Keras under NumPy 2
 
@@ -71,6 +72,34 @@ def test_timm_names_written_by_torch(tmp_path, theirs, ours, convention, how):
     assert done.source == "timm"
     assert "tf_" in done.note
     assert_same_logits(model, net)
+
+
+VIEWS = {
+    "as it comes": lambda w: w,
+    "transposed": lambda w: w.T.contiguous().T,
+    "part of a larger one": lambda w: torch.cat([w, w])[3:],
+    "every second column": lambda w: torch.stack([w, w], 2).reshape(3, 4)[:, ::2],
+    "parameter": torch.nn.Parameter,
+    "half": torch.Tensor.half,
+    "bfloat16": torch.Tensor.bfloat16,
+    "double": torch.Tensor.double,
+}
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("how", ["zip", "legacy"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_whatever_torch_saves_is_read(tmp_path, view, how, protocol):
+    weight = VIEWS[view](torch.arange(6.0).reshape(3, 2) / 8)
+    state = {"weight": weight, "bias": weight[1]}
+    zipped = how == "zip"
+    torch.save(state, tmp_path / "w.pth", pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
+    layer = Dense(3, 2)
+    weights.load(layer, tmp_path / "w.pth")
+    expected = np.arange(6).reshape(3, 2) / 8
+    dtype = np.float64 if view == "double" else np.float32
+    np.testing.assert_array_equal(layer.weight.value, expected.astype(dtype), strict=True)
+    np.testing.assert_array_equal(layer.bias.value, expected[1].astype(dtype), strict=True)
 
 
 @pytest.mark.parametrize("how", ["zip", "legacy"])
