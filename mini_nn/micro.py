@@ -54,10 +54,9 @@ class Micro:
             drop_path=0.0,  # for deep networks and long runs
         )
         init.initialize(model, np.random.default_rng(seed))
-        weight = dict(named_arrays(model))[
-            "classifier.weight"
-        ]  # its first values are made for 1,000 classes: with 10, the loss would
-        weight.value = weight.value * np.float32(0.1)  # start far above log 10
+        # The classifier starts with values made for 1,000 classes: with 10, the loss would start far above log 10.
+        weight = dict(named_arrays(model))["classifier.weight"]
+        weight.value = weight.value * np.float32(0.1)
         return model
 
     def fit(
