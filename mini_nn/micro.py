@@ -17,7 +17,7 @@ import numpy as np
 from mini_nn import data, init, models, optim, schedules, train
 from mini_nn.blocks import KERAS
 from mini_nn.core import Layer, named_arrays
-from mini_nn.data import Loader, Split, Splits, preset
+from mini_nn.data import Loader, Recipe, Split, Splits, preset
 from mini_nn.losses import softmax_cross_entropy
 from mini_nn.models import Network
 from mini_nn.ops import Array
@@ -66,10 +66,11 @@ class Micro:
         seed: int = 0,
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = False,
+        augment: Recipe | None = None,
         **options: Any,
     ) -> Iterator[train.Record]:
-        """train.fit with these settings; options are fit's own."""
-        augment = preset(self.augment, self.strength) if self.augment != "none" else None
+        """train.fit with these settings, or another augmentation; options are fit's own."""
+        augment = preset(self.augment, self.strength) if augment is None else augment
         loader = Loader(splits.train, min(self.batch_size, len(splits.train)), augment, workers=1, seed=seed)
         optimiser = optim.AdamW(model, lr=self.lr, weight_decay=self.weight_decay, no_decay=("norm", "bias"))
         return train.fit(
