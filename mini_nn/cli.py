@@ -11,6 +11,7 @@ import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
+from glob import glob
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -39,7 +40,8 @@ def predict(args: Namespace) -> int:
         raise ValueError(f"{args.out}: there is no folder {args.out.parent}; make it first")
     trained = weights.pretrained(args.model)
     done: list[tuple[Path, list[tuple[str, float]]]] = []
-    for photo in args.photos:
+    photos = [path for word in args.photos for path in expand(word)]
+    for photo in photos:
         for path, best in demo.predict_photos([photo], *trained, k=args.top, report=complain):
             done.append((path, best))
             if not args.json:
@@ -49,7 +51,7 @@ def predict(args: Namespace) -> int:
         print(json.dumps([{"photo": str(path), "best": best} for path, best in rows], indent=1))
     if args.out and done:
         demo.draw(done, trained[1], args.out)
-    return 0 if len(done) == len(args.photos) else 1 if done else 2
+    return 0 if len(done) == len(photos) else 1 if done else 2
 
 
 def train_takes(parser: ArgumentParser) -> None:
@@ -109,6 +111,13 @@ def augment(args: Namespace) -> int:
 
     print(sheet.draw(args.photo, args.out, args.preset and data.preset(args.preset), args.seed))
     return 0
+
+
+def expand(word: str) -> list[str]:
+    """The files that a pattern names: Windows leaves that to the program."""
+    if os.path.exists(word):  # noqa: PTH110  (Path.exists raises where a folder may not be entered)
+        return [word]
+    return sorted(glob(word)) or [word]  # noqa: PTH207  (Path.glob takes no absolute pattern)
 
 
 def summary_takes(parser: ArgumentParser) -> None:

