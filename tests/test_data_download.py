@@ -446,13 +446,15 @@ def test_sign_digits_are_compared_file_by_file(hosted, signs, tmp_path):
 
 
 def test_a_local_copy_is_used_and_every_difference_named(signs, tmp_path, monkeypatch):
+    copy = tmp_path / "data" / "sign_digits"
     for name, content in signs.items():
-        (tmp_path / "copy" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "copy" / name).write_bytes(content)
-    monkeypatch.setenv("MINI_NN_SIGN_DIGITS", str(tmp_path / "copy"))
-    assert len(data.load("sign_digits").train) == 20
-    (tmp_path / "copy" / "3" / "IMG_1.JPG").write_bytes(jpeg(77))
-    (tmp_path / "copy" / "4" / "IMG_2.JPG").unlink()
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_bytes(content)
+    for place in (copy, copy.parent):
+        monkeypatch.setenv("MINI_NN_SIGN_DIGITS", str(place))
+        assert len(data.load("sign_digits").train) == 20
+    (copy / "3" / "IMG_1.JPG").write_bytes(jpeg(77))
+    (copy / "4" / "IMG_2.JPG").unlink()
     with pytest.raises(
         ValueError, match=r"2 of 30 files: 3/IMG_1\.JPG is different, 4/IMG_2\.JPG is missing"
     ):

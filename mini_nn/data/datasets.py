@@ -182,8 +182,12 @@ def local(name: str, *sources: Source) -> list[Path]:
         folders = [Path(named)] * len(sources)
     else:
         folders = [unpacked(source, download.cache() / name) for source in sources]
-    inner = [folder / source.inside for folder, source in zip(folders, sources, strict=True)]
-    return [inside if inside.is_dir() else folder for inside, folder in zip(inner, folders, strict=True)]
+    pairs = zip(folders, sources, strict=True)
+    return [first_folder(folder / (source.inside or name), folder / name, folder) for folder, source in pairs]
+
+
+def first_folder(*places: Path) -> Path:
+    return next(place for place in places if place.is_dir())
 
 
 def unpacked(source: Source, place: Path) -> Path:
