@@ -359,6 +359,27 @@ def test_views_of_storages_are_followed(tmp_path, how):
     np.testing.assert_array_equal(layer.weight.value, [[2, 5], [3, 6], [4, 7]])
 
 
+@pytest.mark.parametrize("how", ["zip", "legacy"])
+def test_parameters_and_the_first_rebuilder_are_known(tmp_path, how):
+    rows = np.arange(2.0)
+    arrays = {"weight": rows, "bias": rows}
+    storage = weight_files.storage(0, rows, how == "legacy")
+    old = weight_files.call("torch._utils _rebuild_tensor", storage, 0, (1, 2), (2, 1))
+    new = weight_files.tensor(1, rows, how == "legacy")
+    parameter = weight_files.call("torch._utils _rebuild_parameter", new, True, weight_files.ORDERED)
+    write = getattr(weight_files, f"write_{how}")
+    layer = Dense(1, 2)
+    weights.load(layer, write(tmp_path / "net.pth", arrays, lambda _: {"weight": old, "bias": parameter}))
+    np.testing.assert_array_equal(layer.weight.value, [[0, 1]])
+    np.testing.assert_array_equal(layer.bias.value, [0, 1])
+    more = {"neg": True}
+    negated = weight_files.call(
+        "torch._utils _rebuild_tensor_v2", storage, 0, (2,), (1,), False, weight_files.ORDERED, more
+    )
+    with pytest.raises(ValueError, match="arguments that torch"):
+        weights.load(layer, write(tmp_path / "n.pth", arrays, lambda _: {"weight": old, "bias": negated}))
+
+
 @pytest.mark.parametrize("how", ["safetensors", "zip", "legacy"])
 def test_half_precision_is_widened(tmp_path, how):
     numbers = np.array([[1.0, -2.5], [3.140625, 2**-14]], np.float32)

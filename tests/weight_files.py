@@ -41,15 +41,22 @@ def pickled(value):
     return b"\x80\x02" + dump(value) + b"."
 
 
-def tensor(key, array, legacy, size=None, stride=None, offset=0, numel=None, kind=None):
-    """A call of torch's rebuilder, as torch.save writes it; the rest of the arguments is for lies."""
+ORDERED = call("collections OrderedDict")
+
+
+def storage(key, array, legacy, numel=None, kind=None):
+    """A persistent id, as torch.save writes it."""
     kind = kind or f"torch {STORAGE[array.dtype.name]}Storage"
     pid = "storage", name(kind), str(key), "cpu", array.size if numel is None else numel
-    pid = Raw(dump((*pid, None) if legacy else pid) + b"Q")
+    return Raw(dump((*pid, None) if legacy else pid) + b"Q")
+
+
+def tensor(key, array, legacy, size=None, stride=None, offset=0, numel=None, kind=None):
+    """A call of torch's rebuilder, as torch.save writes it; the rest of the arguments is for lies."""
     stride = tuple(s // array.itemsize for s in array.strides) if stride is None else stride
     size = array.shape if size is None else size
-    hooks = call("collections OrderedDict")
-    return call("torch._utils _rebuild_tensor_v2", pid, offset, size, stride, False, hooks)
+    where = storage(key, array, legacy, numel, kind)
+    return call("torch._utils _rebuild_tensor_v2", where, offset, size, stride, False, ORDERED)
 
 
 def state(arrays, legacy=False, **lies):
