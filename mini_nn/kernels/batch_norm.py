@@ -27,7 +27,12 @@ def statistics(x: Array) -> tuple[Array, Array]:
 
 
 def forward(
-    x: Array, gamma: Array, beta: Array, mean: Array | None = None, var: Array | None = None, eps: float = 1e-3
+    x: Array,
+    gamma: Array,
+    beta: Array,
+    mean: Array | None = None,
+    var: Array | None = None,
+    eps: float = 1e-3,
 ) -> Array:
     """Normalise with the given mean and var, or with the batch's own where they are None."""
     if mean is None or var is None:

@@ -88,7 +88,8 @@ def _backward_w(dy, x, stride, top, left, parts, start, stop):  # type: ignore[n
                 p = i * stride + a - top
                 for b in range(k):
                     one[:] = 0
-                    first = max(0, -((b - left) // stride))  # the first output whose tap b is inside the image
+                    # from the first to the last output whose tap b is inside the image
+                    first = max(0, -((b - left) // stride))
                     for j in range(first, min(ow, (width - 1 + left - b) // stride + 1)):
                         q = j * stride + b - left
                         for c in range(channels):
