@@ -11,7 +11,7 @@ REFERENCE := $(VENV)/.installed-reference
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test check lint reference doctor clean
+.PHONY: help run test train check lint reference mutants doctor clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1:\2/p' Makefile | awk -F: '{printf "%-18s%s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ run: $(STAMP) ## all networks in a table, 20 real photographs classified, a pict
 test: $(STAMP) ## every test that needs neither PyTorch nor Keras, and a table of gradient errors
 	$(BIN)/python -m pytest $(ARGS)
 
+train: $(STAMP) ## train a small network on 4,000 digits; its curves and confusions in out/train
+	$(BIN)/python -m mini_nn.cli train --out out/train $(ARGS)
+
 check: test lint reference ## what must pass before a change is handed in
 
 lint: $(LINT) ## ruff (faults and form) and mypy (types)
@@ -31,6 +34,9 @@ lint: $(LINT) ## ruff (faults and form) and mypy (types)
 
 reference: $(REFERENCE) ## compare whole networks, live, with PyTorch and Keras
 	KERAS_BACKEND=torch $(BIN)/python -m pytest tests/reference $(ARGS)
+
+mutants: $(STAMP) ## plant 57 mistakes, one at a time, and see which kind of test catches each (20 minutes)
+	$(BIN)/python tools/plant_faults.py $(ARGS)
 
 doctor: $(STAMP) ## look at this machine, and say what to type where something is wrong
 	$(BIN)/python -m mini_nn.cli doctor
