@@ -15,7 +15,11 @@ class Named:
     """An array with a shape from the start and a value only later: building a network takes no memory."""
 
     def __init__(self, *shape: int) -> None:
-        self.shape = shape
+        if not all(isinstance(n, int | np.integer) and n >= 1 for n in shape):
+            raise ValueError(
+                f"channels and kernel sizes are whole numbers from 1; {shape} is no shape of an array"
+            )
+        self.shape = tuple(int(n) for n in shape)
         self._value: Array | None = None
 
     @property

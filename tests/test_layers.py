@@ -226,3 +226,27 @@ def test_outputs_witnesses_every_layer(rng):
     assert list(seen) == ["pool", "reduce", "act", "expand", "gate"]
     np.testing.assert_array_equal(x * seen["gate"], block(x))
     np.testing.assert_allclose(seen["pool"][:, 0, 0], x.mean((1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        (layers.Conv2D, (-3, 4)),
+        (layers.Conv2D, (3.0, 4)),
+        (layers.Conv2D, (4, 4, 3, 1, "same", 0)),
+        (layers.Conv2D, (4, 6, 3, 1, "same", 4)),
+        (layers.Conv2D, (4, 6, 0)),
+        (layers.DepthwiseConv2D, (0,)),
+        (layers.DepthwiseConv2D, (3, 3, 0)),
+        (layers.DepthwiseConv2D, (3, 3, 1, "SAME")),
+        (layers.PointwiseConv2D, (3, "4")),
+        (layers.BatchNorm, (3, 0)),
+        (layers.BatchNorm, (3, 1e-3, 1.5)),
+        (layers.Dropout, (1.0,)),
+        (layers.StochasticDepth, (-0.1,)),
+    ],
+    ids=str,
+)
+def test_layers_that_cannot_be_are_refused_when_they_are_made(kind, arguments):
+    with pytest.raises(ValueError, match=r"whole numbers|groups|padding|eps|rate|kernel_size"):
+        kind(*arguments)

@@ -24,7 +24,7 @@ class Conv2D(Layer):
         groups: int = 1,
         bias: bool = False,
     ) -> None:
-        if in_channels % groups or out_channels % groups:
+        if groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"Conv2D: {in_channels} and {out_channels} channels do not divide into {groups} groups"
             )
