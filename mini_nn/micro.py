@@ -92,9 +92,9 @@ class Micro:
 
 
 MICRO = {
-    "mobilenet_v1": Micro("mobilenet_v1", 0.25),
-    "mobilenet_v2": Micro("mobilenet_v2", 0.25),
-    "efficientnet_b0": Micro("efficientnet_b0", 0.25, 0.5),
+    "mobilenet_v1": Micro("mobilenet_v1", 0.25, epochs=9),
+    "mobilenet_v2": Micro("mobilenet_v2", 0.25, epochs=7),
+    "efficientnet_b0": Micro("efficientnet_b0", 0.25, 0.5, epochs=6),
 }
 
 
