@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mini_nn import data, init, models, optim, schedules, train
+from mini_nn import data, init, models, optim, schedules, train, weights
 from mini_nn.blocks import KERAS
 from mini_nn.core import Layer, named_arrays
 from mini_nn.data import Loader, Recipe, Split, Splits, preset
@@ -41,18 +41,22 @@ class Micro:
     augment: str = "digits"  # of data.PRESETS
     strength: float = 0.7
 
-    def build(self, splits: Splits, seed: int = 0) -> Network:
-        """The network with its first values, for the classes and the channels of `splits`."""
-        model = models.build(
+    def network(self, classes: int, channels: int) -> Network:
+        """The network, without a number in it yet."""
+        return models.build(
             self.model,
-            num_classes=len(splits.classes),
-            in_channels=splits.train[0][0].shape[2],
+            num_classes=classes,
+            in_channels=channels,
             convention=QUICK,
             stem_stride=self.stem_stride,
             width_mult=self.width_mult,
             depth_mult=self.depth_mult,
             drop_path=0.0,  # for deep networks and long runs
         )
+
+    def build(self, splits: Splits, seed: int = 0) -> Network:
+        """The network with its first values, for the classes and the channels of `splits`."""
+        model = self.network(len(splits.classes), splits.train[0][0].shape[2])
         init.initialize(model, np.random.default_rng(seed))
         # The classifier starts with values made for 1,000 classes: with 10, the loss would start far above log 10.
         weight = dict(named_arrays(model))["classifier.weight"]
@@ -96,6 +100,15 @@ MICRO = {
     "mobilenet_v2": Micro("mobilenet_v2", 0.25, epochs=7),
     "efficientnet_b0": Micro("efficientnet_b0", 0.25, 0.5, epochs=6),
 }
+
+TRAINED = Path(__file__).with_name("micro_b0.safetensors")  # made by `make micro`
+
+
+def trained() -> Network:
+    """The micro EfficientNet-B0 for digits that comes with the package: x (N, 32, 32, 1) in [0, 1] -> logits (N, 10)."""
+    model = MICRO["efficientnet_b0"].network(10, 1)
+    weights.load(model, TRAINED)
+    return model
 
 
 def recipe(name: str, splits: Splits) -> Micro:

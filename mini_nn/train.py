@@ -38,7 +38,7 @@ class Record(NamedTuple):
     valid_loss: float
     valid_accuracy: float
     lr: float  # of the last step
-    seconds: float
+    seconds: float  # of training, waiting for data included, evaluation not
 
 
 class Stopped(KeyboardInterrupt):
@@ -211,12 +211,13 @@ class Run:
             unit=" images",
             disable=True if self.quiet else None,  # None: off where nobody watches
         )
+        since = time.perf_counter()
         with bar, np.errstate(over="ignore", invalid="ignore"):
             for x, labels in self.loader:
-                start = time.perf_counter()
                 self.one_step(x, labels)
                 self.batch += 1
-                self.sums.seconds += time.perf_counter() - start
+                before, since = since, time.perf_counter()
+                self.sums.seconds += since - before  # waiting for the loader counts too
                 bar.update(len(x))
                 loss, accuracy = self.sums.means()
                 bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.1%}", refresh=False)
