@@ -1,0 +1,276 @@
+"""Runs a function over the cases of an exercise and says what is wrong with it, by name where it can.
+
+A mistake is named for an output (dx, dw, ...) when on every case the output equals what the wrong variant gives, so the
+sentence "your dw is what you get when the stride is ignored" is a fact.  Everything here runs in the student's worker.
+"""
+
+import copy
+import dis
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from lessons.catalogue import Case, Exercise, Function, find, load
+from lessons.compare import Difference, difference, equal
+from lessons.feedback import Result, settings
+
+SEED = 20_17  # of the cases
+
+
+class LibraryCalled(BaseException):
+    """The student's function calls the answer.  No Exception: `except Exception` must not hide it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call gave: outputs by name, or what it raised; and which of its arguments it changed."""
+
+    outputs: dict[str, Any]
+    raised: tuple[str, str] | None = None  # type and message
+    where: str = ""  # the student's own line
+    changed: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> Any:
+        """An output; what was raised stands for every output."""
+        return self.raised if self.raised else self.outputs.get(name)
+
+
+@cache
+def cases(id: str) -> list[Case]:
+    return list(find(id).cases(np.random.default_rng(SEED)))
+
+
+@cache
+def expected(id: str) -> list[Outcome]:
+    return [attempt(find(id), find(id).function, case) for case in cases(id)]
+
+
+@cache
+def wrong(id: str, mistake: str) -> list[Outcome]:
+    return [attempt(find(id), find(id).variants[mistake], case) for case in cases(id)]
+
+
+def attempt(exercise: Exercise, function: Function, case: Case) -> Outcome:
+    """Call the function on a copy of the case."""
+    given = copy.deepcopy(dict(case))
+    try:
+        with np.errstate(all="ignore"):
+            outputs = named(exercise.outputs, exercise.use(function, given))
+    except (LibraryCalled, KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as error:  # SystemExit too: an answer does not leave
+        return Outcome({}, (type(error).__name__, str(error)), own_line(error, function), changed(given, case))
+    return Outcome(outputs, changed=changed(given, case))
+
+
+def named(names: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """The outputs by name; a wrong number of them stays together, for `difference` to see."""
+    if len(names) == 1:
+        return {names[0]: value}
+    if not isinstance(value, tuple | list) or len(value) != len(names):
+        return dict.fromkeys(names, Missing(len(names), value))
+    return dict(zip(names, value, strict=True))
+
+
+@dataclass(frozen=True)
+class Missing:
+    """In place of an output, where not as many came back as were asked for."""
+
+    wanted: int
+    value: Any
+
+    def __str__(self) -> str:
+        many = isinstance(self.value, tuple | list)
+        got = f"{len(self.value)} values" if many else f"one {type(self.value).__name__}"
+        return f"it should return {self.wanted} values, and returns {'None' if self.value is None else got}"
+
+
+def changed(given: Case, case: Case) -> tuple[str, ...]:
+    """The arguments that were written to."""
+    arrays = ((name, value) for name, value in case.items() if isinstance(value, np.ndarray | list | dict))
+    return tuple(name for name, value in arrays if not equal(given[name], value, 0.0))
+
+
+def own_line(error: BaseException, function: Function) -> str:
+    """The last line of the student's own code on the way to the error."""
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.filename == file] or frames[-1:]
+    return f"line {own[-1].lineno}: {own[-1].line or ''}".rstrip(": ") if own else ""
+
+
+def judge(exercise: Exercise, function: Function, guard: bool = True) -> Result:
+    """Say whether the function is right, and if not, why."""
+    answer, key = Answer(exercise), exercise.id
+    if not callable(function):
+        return answer("not written", f"{exercise.name} should be a function, not {type(function).__name__}.")
+    right = expected(key)
+    with guarded(exercise) if guard else nothing() as called:
+        try:
+            found = [attempt(exercise, function, case) for case in cases(key)]
+        except LibraryCalled:
+            found = []
+        except MemoryError:
+            return answer("slow", "It asks for more memory than a check may use: is there a loop that grows an array?")
+    if called:
+        return answer("library", f"It calls {called[0]}, which is the answer. Write the steps yourself.")
+    if blank := not_written(function, found):
+        return answer("not written", blank)
+    slack = 1e-4 if exercise.float32 and any(map(in_float32, found)) else exercise.tolerance
+    wrong_outputs = [n for n in exercise.outputs if any(not equal(f[n], r[n], slack) for f, r in zip(found, right, strict=True))]
+    wrote = next((f.changed for f, r in zip(found, right, strict=True) if set(f.changed) - set(r.changed)), ())
+    if not wrong_outputs and not wrote:
+        return answer("passed", "")
+    if named_mistakes := [
+        (output, mistake)
+        for output in wrong_outputs or ["changed"]
+        if (mistake := name(exercise, output, found, slack))
+    ]:
+        return tell_mistake(answer, named_mistakes, found, right, slack)
+    if not wrong_outputs:
+        return answer("mutated", f"It changes its argument {wrote[0]}: write to a copy, a + b and not a += b.")
+    return tell_unknown(answer, wrong_outputs, found, right, slack)
+
+
+@dataclass
+class Answer:
+    """Makes the Result of one exercise."""
+
+    exercise: Exercise
+
+    def __call__(self, kind: str, text: str, mistake: str | None = None) -> Result:
+        return Result(self.exercise.id, kind, text, mistake, self.exercise.points)
+
+
+def not_written(function: Function, found: list[Outcome]) -> str:
+    """A sentence where there is nothing to judge yet."""
+    if found and all(f.raised and f.raised[0] == "NotImplementedError" for f in found):
+        return "It is not written yet: replace `raise NotImplementedError` by your lines."
+    code = getattr(function, "__code__", None)
+    if code and all(step.opname in IDLE for step in dis.get_instructions(code)):
+        return "It is not written yet: its body does nothing."
+    return ""
+
+
+IDLE = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE", "CACHE", "COPY_FREE_VARS"}
+
+
+def in_float32(outcome: Outcome) -> bool:
+    return any(getattr(value, "dtype", None) == np.float32 for value in outcome.outputs.values())
+
+
+def name(exercise: Exercise, output: str, found: list[Outcome], slack: float) -> str | None:
+    """The known mistake that gives this output on every case; "changed" asks for the arguments written to."""
+    for mistake in exercise.mistakes:
+        theirs = wrong(exercise.id, mistake)
+        if output == "changed":
+            same = all(f.changed == t.changed for f, t in zip(found, theirs, strict=True))
+        else:
+            same = all(equal(f[output], t[output], slack) for f, t in zip(found, theirs, strict=True))
+            right = expected(exercise.id)
+            same = same and any(not equal(t[output], r[output], slack) for t, r in zip(theirs, right, strict=True))
+        if same:
+            return mistake
+    return None
+
+
+def tell_mistake(
+    answer: Answer, named: list[tuple[str, str]], found: list[Outcome], right: list[Outcome], slack: float
+) -> Result:
+    """The first mistake with its numbers side by side; the others by name."""
+    exercise, (output, first) = answer.exercise, named[0]
+    known = exercise.mistakes[first]
+    text = f"{known.what} {known.look}"
+    seen = smallest(exercise, output, found, right, slack) if output != "changed" else None
+    if seen:
+        text += f"\n{seen}"
+    others = [(o, m) for o, m in named[1:] if m != first]
+    for other, mistake in others:
+        text += f"\nAnd {other}: {exercise.mistakes[mistake].what}"
+    return answer("mistake", text, first)
+
+
+def smallest(
+    exercise: Exercise, output: str, found: list[Outcome], right: list[Outcome], slack: float
+) -> Difference | None:
+    """The first difference in the first case that has one, with the case's settings."""
+    for case, f, r in zip(cases(exercise.id), found, right, strict=True):
+        if not equal(f[output], r[output], slack):
+            if f.raised:
+                return Difference("error", f"It raises {f.raised[0]}: {f.raised[1]} ({f.where})", settings(case))
+            return difference(output, f[output], r[output], slack)._replace(case=settings(case))
+    return None
+
+
+def tell_unknown(
+    answer: Answer, outputs: list[str], found: list[Outcome], right: list[Outcome], slack: float
+) -> Result:
+    """No known mistake: what is odd, where it begins, and the smallest case that shows it."""
+    seen = [smallest(answer.exercise, output, found, right, slack) for output in outputs]
+    first = min((s for s in seen if s), key=lambda s: KINDS.index(s.kind) if s.kind in KINDS else len(KINDS))
+    good = [o for o in answer.exercise.outputs if o not in outputs]
+    rest = f"\nRight already: {', '.join(good)}." if good else ""
+    return answer(first.kind, f"{first}{rest}")
+
+
+KINDS = ("error", "shape", "dtype", "nan", "unknown")
+
+
+@contextmanager
+def nothing() -> Iterator[list[str]]:
+    yield []
+
+
+@contextmanager
+def guarded(exercise: Exercise) -> Iterator[list[str]]:
+    """While this lasts the answer, its twins, and every name bound to them in the library raise; the list says who was called."""
+    called: list[str] = []
+    places = [exercise.solution, *exercise.twins]
+    answers = {id(load(place)): place.replace(":", ".") for place in places}
+    bound = [
+        (module, key, value)
+        for label, module in list(sys.modules.items())
+        if label.partition(".")[0] in ("mini_nn", "lessons") and module is not None
+        for key, value in list(vars(module).items())
+        if id(value) in answers
+    ]
+
+    def refusing(what: str) -> Callable[..., Any]:
+        def refuse(*_: Any, **__: Any) -> Any:
+            called.append(what)
+            raise LibraryCalled(what)
+
+        return refuse
+
+    for module, key, value in bound:
+        setattr(module, key, refusing(answers[id(value)]))
+    try:
+        yield called
+    finally:
+        for module, key, value in bound:
+            setattr(module, key, value)
+
+
+def table(which: str) -> Iterator[str]:
+    """For those who write exercises: does the solution pass, is every variant named as itself?"""
+    from lessons.catalogue import every
+
+    for id, exercise in every().items():
+        if not id.startswith(which):
+            continue
+        rows = [("solution", "passed", judge(exercise, exercise.function, guard=False))]
+        rows += [(f"twin {twin}", "passed", judge(exercise, load(twin), guard=False)) for twin in exercise.twins]
+        rows += [(mistake, mistake, judge(exercise, make)) for mistake, make in exercise.variants.items()]
+        for label, wanted, result in rows:
+            got = result.mistake or result.kind
+            yield f"{'ok  ' if got == wanted else 'BAD '} {id:32} {label:40} {'' if got == wanted else f'-> {got}: {result.text}'}"
+
+
+if __name__ == "__main__":
+    print(*table(sys.argv[1] if len(sys.argv) > 1 else "L"), sep="\n")
