@@ -123,7 +123,7 @@ def recipe(name: str, splits: Splits) -> Micro:
     if name not in MICRO:
         raise ValueError(f"there is no micro recipe for {name!r}; there are {', '.join(MICRO)}")
     height, width, channels = splits.train[0][0].shape
-    photographs = {"augment": "cifar", "strength": 1.0} if channels == 3 else {}
+    photographs = {"augment": "cifar", "strength": 1.0, "epochs": 25} if channels == 3 else {}
     large = {"stem_stride": 2} if min(height, width) > 40 else {}
     return MICRO[name].with_(**photographs, **large)
 
