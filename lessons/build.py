@@ -6,6 +6,7 @@
 Nothing made here is edited by hand: the same sources give the same bytes.  Only notebooks need jupytext.
 """
 
+import ast
 import json
 import re
 import shutil
@@ -69,20 +70,27 @@ def checked(exercise: Exercise) -> str:
 def work_file(lesson: str) -> str:
     """The text of work/NN_topic.py."""
     exercises = lesson_exercises(lesson)
-    imports = sorted({line for e in exercises for line in source.stub_imports(e)}, key=lambda i: (i[0] != "i", i))
-    bound = source.bound(source.ast.parse("\n".join(imports))).keys()
+    imports = source.merged(line for e in exercises for line in source.stub_imports(e))
+    bound = source.bound(ast.parse("\n".join(imports))).keys()
     if clash := bound & {e.name for e in exercises}:
-        raise ValueError(f"{lesson}: {', '.join(clash)} is imported by one exercise and written in another: rename it in `needs`")
+        raise ValueError(
+            f"{lesson}: {', '.join(clash)} is imported by one exercise and written in another: rename it in `needs`"
+        )
     top = f'"""{title(lesson)}: your file.\n\nWrite the bodies. `mini-nn learn` checks whenever you save; hints: `mini-nn learn hint`.\n"""'
-    return "\n\n\n".join(["\n\n".join([top, "\n".join(imports)]), *map(section, exercises)])
+    return "\n\n\n".join(["\n\n".join([top, "\n".join(imports)]), *map(section, exercises)]) + "\n"
 
 
 def section(exercise: Exercise) -> str:
     """One exercise of the work file: task, checks, command, stub."""
     rule = f"# --- {exercise.id} ".ljust(source.WIDTH, "-")
-    text = [facts(exercise) + ".", exercise.task, f"Checked: {checked(exercise)}", f"To check: mini-nn learn check {exercise.id}"]
+    text = [
+        facts(exercise) + ".",
+        exercise.task,
+        f"Checked: {checked(exercise)}",
+        f"To check: mini-nn learn check {exercise.id}",
+    ]
     lines = [line for part in text if part for line in textwrap.wrap(part, source.WIDTH - 2)]
-    return "\n".join([rule, *(f"# {line}" for line in lines)]) + f"\n{source.stub(exercise)}".rstrip("\n") + "\n"
+    return "\n".join([rule, *(f"# {line}" for line in lines), source.stub(exercise).rstrip()])
 
 
 def prepare(lesson: str, folder: str | Path = "work") -> Path:
@@ -117,7 +125,7 @@ def notebook(lesson: str, solutions: bool = False) -> str:
     text = (LESSONS / folders()[lesson] / "lesson.py").read_text("utf-8")
     cells = [(c.cell_type, c.source) for c in jupytext.reads(text, fmt="py:percent").cells]
     cells = [new for cell in cells for new in expanded(cell, solutions)] + reward(lesson)
-    made = [
+    made: list[dict[str, Any]] = [
         {"cell_type": kind, "id": f"cell-{i:03d}", "metadata": {}, "source": lines.splitlines(keepends=True)}
         | ({"execution_count": None, "outputs": []} if kind == "code" else {})
         for i, (kind, lines) in enumerate(cells)
@@ -134,7 +142,11 @@ def expanded(cell: tuple[str, str], solutions: bool) -> list[tuple[str, str]]:
     if not found:
         return [cell]
     exercise = every()[found[1]]
-    own = source.solution(exercise) if solutions else "\n".join(source.stub_imports(exercise)) + f"\n\n\n{source.stub(exercise)}"
+    own = (
+        source.solution(exercise)
+        if solutions
+        else "\n".join(source.stub_imports(exercise)) + f"\n\n\n{source.stub(exercise)}"
+    )
     return [
         ("markdown", presented(exercise)),
         ("code", own.strip()),
@@ -149,7 +161,9 @@ def presented(exercise: Exercise) -> str:
         for i, hint in enumerate(exercise.hints, 1)
     )
     task = f"{exercise.task}\n\n" if exercise.task else ""
-    return f"**{exercise.id}**: {facts(exercise)}.\n\n{task}*Checked*: {checked(exercise)}\n\n" + "\n\n".join(hints)
+    return f"**{exercise.id}**: {facts(exercise)}.\n\n{task}*Checked*: {checked(exercise)}\n\n" + "\n\n".join(
+        hints
+    )
 
 
 def reward(lesson: str) -> list[tuple[str, str]]:
@@ -161,7 +175,10 @@ def reward(lesson: str) -> list[tuple[str, str]]:
 
 def table() -> str:
     """The lessons, their exercises and named mistakes, the strength of the checks, the minutes."""
-    rows = ["| lesson | exercises | named mistakes | generated faults caught | minutes |", "|---|---|---:|---:|---:|"]
+    rows = [
+        "| lesson | exercises | named mistakes | generated faults caught | minutes |",
+        "|---|---|---:|---:|---:|",
+    ]
     for lesson, folder in folders().items():
         some = lesson_exercises(lesson)
         listed = ", ".join(f"`{e.name}`{'' if e.core else ' (extra)'}" for e in some)
@@ -170,7 +187,9 @@ def table() -> str:
         caught = f"{sum(s['caught'] for s in measured)} of {faults}" if faults else "not measured"
         core, all_minutes = (sum(e.minutes for e in some if e.core or extra) for extra in (False, True))
         minutes = str(core) if core == all_minutes else f"{core}, with extras {all_minutes}"
-        rows.append(f"| [{title(lesson)}]({folder}/lesson.py) | {listed} | {sum(len(e.known) for e in some)} | {caught} | {minutes} |")
+        rows.append(
+            f"| [{title(lesson)}]({folder}/lesson.py) | {listed} | {sum(len(e.known) for e in some)} | {caught} | {minutes} |"
+        )
     return "\n".join(rows) + "\n"
 
 
@@ -182,11 +201,17 @@ def artefacts() -> dict[str, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = ArgumentParser("python -m lessons.build", description="Make notebooks and work files from the lessons.")
-    parser.add_argument("--work", action="store_true", help="the students' files too, where they are not there yet")
+    parser = ArgumentParser(
+        "python -m lessons.build", description="Make notebooks and work files from the lessons."
+    )
+    parser.add_argument(
+        "--work", action="store_true", help="the students' files too, where they are not there yet"
+    )
     parser.add_argument("--out", type=Path, default=Path(), metavar="FOLDER", help="where to write (here)")
     args = parser.parse_args(argv)
-    instructors = {f"solutions/{folder}.ipynb": notebook(lesson, True) for lesson, folder in folders().items()}
+    instructors = {
+        f"solutions/{folder}.ipynb": notebook(lesson, True) for lesson, folder in folders().items()
+    }
     for name, text in (artefacts() | instructors).items():
         path = args.out / name
         if path.parent.name != "lessons" or path.exists():  # the README lives in a clone only

@@ -43,7 +43,7 @@ def home(function: Function) -> Home:
 
 def bound(tree: ast.AST) -> dict[str, tuple[str, str]]:
     """What the import statements bind."""
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {a.asname or a.name.split(".")[0]: (a.name, "") for a in node.names}
@@ -108,29 +108,45 @@ def head(exercise: Exercise) -> ast.FunctionDef:
 
 
 def signature(exercise: Exercise) -> str:
-    """"def name(...) -> ...:", an argument a line where it is long."""
-    line = ast.unparse(head(exercise)).strip()
-    if len(line) <= WIDTH:
-        return line
-    start, end = line.index("("), line.rindex(") ->") if ") ->" in line else line.rindex(")")
-    arguments = "".join(f"    {part},\n" for part in split(line[start + 1 : end]))
-    return f"{line[:start]}(\n{arguments}{line[end:]}"
+    """ "def name(...) -> ...:", an argument a line where it is long."""
+    node = head(exercise)
+    some = [*node.args.posonlyargs, *node.args.args]
+    defaults = [None] * (len(some) - len(node.args.defaults)) + node.args.defaults
+    parts = [argument(*pair) for pair in zip(some, defaults, strict=True)]
+    if node.args.vararg or node.args.kwonlyargs:
+        parts.append("*" + (argument(node.args.vararg) if node.args.vararg else ""))
+    parts += [argument(*pair) for pair in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)]
+    if node.args.kwarg:
+        parts.append("**" + argument(node.args.kwarg))
+    end = f" -> {plain(node.returns)}:" if node.returns else ":"
+    line = f"def {node.name}({', '.join(parts)}){end}"
+    return (
+        line
+        if len(line) <= WIDTH
+        else f"def {node.name}(\n{''.join(f'    {p},{chr(10)}' for p in parts)}){end}"
+    )
 
 
-def split(arguments: str) -> list[str]:
-    """Cut at the commas that stand in no bracket."""
-    parts, depth = [""], 0
-    for letter in arguments:
-        depth += (letter in "([{") - (letter in ")]}")
-        if letter == "," and not depth:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return [part.strip() for part in parts]
+def argument(arg: ast.arg, default: ast.expr | None = None) -> str:
+    text = f"{arg.arg}: {plain(arg.annotation)}" if arg.annotation else arg.arg
+    return text + (f"{' = ' if arg.annotation else '='}{plain(default)}" if default else "")
+
+
+def plain(node: ast.expr) -> str:
+    """Its source, with the quotes that are usual here."""
+    text = ast.unparse(node)
+    return text if '"' in text else text.replace("'", '"')
 
 
 def stub_imports(exercise: Exercise) -> list[str]:
-    return import_lines(names(head(exercise)), home(exercise.function), f"import numpy as np\n{exercise.needs}")
+    return import_lines(
+        names(head(exercise)), home(exercise.function), f"import numpy as np\n{exercise.needs}"
+    )
+
+
+def merged(imports: Iterable[str]) -> list[str]:
+    """The same imports with each module named once."""
+    return import_lines((), Home("", "", {}, {}), "\n".join(imports))
 
 
 def stub(exercise: Exercise) -> str:

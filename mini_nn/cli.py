@@ -1,4 +1,4 @@
-"""The command line: `mini-nn predict | train | augment | summary | demo | doctor`.
+"""The command line: `mini-nn predict | train | augment | summary | learn | demo | doctor`.
 
 A command is a row of COMMANDS: its name, what it takes, and a function args -> exit code.  What is heavy is imported
 by the command that needs it, so that `mini-nn --help` answers at once.  Exit codes: 0 done, 1 done in part, 2 wrong
@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from mini_nn import __version__
 
 if TYPE_CHECKING:
+    from mini_nn.core import Layer
     from mini_nn.profile import Report
+    from mini_nn.weights.preprocess import Preprocess
 
 
 def predict_takes(parser: ArgumentParser) -> None:
@@ -27,6 +29,9 @@ def predict_takes(parser: ArgumentParser) -> None:
     parser.add_argument("--model", default="efficientnet_lite0", help="a pretrained network (%(default)s)")
     parser.add_argument(
         "--top", type=at_least_one, default=5, metavar="K", help="how many classes (%(default)s)"
+    )
+    parser.add_argument(
+        "--mine", action="store_true", help="run it with your functions of the course, in work/"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--out", type=png, metavar="FILE.png", help="also draw the photos with their classes")
@@ -38,7 +43,12 @@ def predict(args: Namespace) -> int:
 
     if args.out and not args.out.absolute().parent.is_dir():
         raise ValueError(f"{args.out}: there is no folder {args.out.parent}; make it first")
-    trained = weights.pretrained(args.model)
+    trained: tuple[Layer, Preprocess, tuple[str, ...]] = weights.pretrained(args.model)
+    if args.mine:
+        from lessons import mine
+
+        yours = mine.Mine(trained[0], mine.from_files())
+        trained = (yours, *trained[1:])
     done: list[tuple[Path, list[tuple[str, float]]]] = []
     photos = [path for word in args.photos for path in expand(word)]
     for photo in photos:
@@ -49,6 +59,8 @@ def predict(args: Namespace) -> int:
     if args.json:
         rows = [(path, [{"class": name, "probability": p} for name, p in best]) for path, best in done]
         print(json.dumps([{"photo": str(path), "best": best} for path, best in rows], indent=1))
+    if args.mine and done:
+        print(yours.report(), file=sys.stderr if args.json else sys.stdout)
     if args.out and done:
         demo.draw(done, trained[1], args.out)
     return 0 if len(done) == len(photos) else 1 if done else 2
@@ -175,6 +187,29 @@ def by_stage(report: "Report") -> "Report":
     return Report(report.shape, stages)
 
 
+def learn_takes(parser: ArgumentParser) -> None:
+    words = ("list", "check", "next", "hint", "reset", "solution", "watch")
+    parser.add_argument(
+        "word",
+        nargs="?",
+        choices=words,
+        metavar="WORD",
+        help=f"{', '.join(words)} (go on, and watch your file)",
+    )
+    parser.add_argument(
+        "which", nargs="?", metavar="ID", help="an exercise: L1.depthwise_backward; or a lesson: 1"
+    )
+    parser.add_argument("--lesson", metavar="N", help="stay in this lesson: 0, 1, ...")
+    parser.add_argument("--work", default="work", metavar="FOLDER", help="where your files are (%(default)s)")
+
+
+def learn(args: Namespace) -> int:
+    """The course's exercises: your file is checked whenever you save it."""
+    from lessons import learn
+
+    return learn.main(args.word, args.which, args.lesson, args.work)
+
+
 def demo_takes(parser: ArgumentParser) -> None:
     parser.add_argument("--out", default="out", metavar="FOLDER", help="where pictures go (%(default)s)")
 
@@ -205,7 +240,7 @@ COMMANDS = (
         "say what is on photographs",
         predict,
         predict_takes,
-        "mini-nn predict cat.jpg dog.png --top 3\nmini-nn predict holiday/*.jpg --out sheet.png",
+        "mini-nn predict cat.jpg dog.png --top 3\nmini-nn predict cat.jpg --mine\nmini-nn predict holiday/*.jpg --out sheet.png",
     ),
     Command(
         "train",
@@ -227,6 +262,13 @@ COMMANDS = (
         summary,
         summary_takes,
         "mini-nn summary mobilenet_v2 --width 0.5 --size 160\nmini-nn summary efficientnet_b0 --stages",
+    ),
+    Command(
+        "learn",
+        "the course's exercises: your file, a check at every save, hints",
+        learn,
+        learn_takes,
+        "mini-nn learn\nmini-nn learn list\nmini-nn learn check L1.depthwise_backward",
     ),
     Command(
         "demo", "what `make run` does: every network in a table, 20 photographs classified", demo, demo_takes
