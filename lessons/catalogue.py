@@ -51,10 +51,18 @@ class Exercise:
     checks: str  # a sentence for the student: what is compared with what, and how strongly
     task: str = ""  # two or three sentences: what to write; the solution's docstring comes under it
     core: bool = True  # False: an extra, beside the core path
-    needs: str = ""  # imports at the top of the student's file: "from mini_nn.ops.padding import pad, resolve"
-    use: Callable[[Function, Case], Any] = plainly  # calls the student's function; gives the outputs, in order
-    twins: tuple[str, ...] = ()  # "mini_nn.kernels.depthwise:backward": they pass too, and are not to be called
-    mine: tuple[str, ...] = ()  # where `predict --mine` puts the student's function: "mini_nn.ops.depthwise:backward"
+    needs: str = (
+        ""  # imports at the top of the student's file: "from mini_nn.ops.padding import pad, resolve"
+    )
+    use: Callable[[Function, Case], Any] = (
+        plainly  # calls the student's function; gives the outputs, in order
+    )
+    twins: tuple[
+        str, ...
+    ] = ()  # "mini_nn.kernels.depthwise:backward": they pass too, and are not to be called
+    mine: tuple[
+        str, ...
+    ] = ()  # where `predict --mine` puts the student's function: "mini_nn.ops.depthwise:backward"
     tolerance: float = 1e-8  # of the largest number of an output, in float64
     float32: bool = True  # whether an answer in float32 is right, to 1e-4, when the inputs are float64
 
@@ -102,12 +110,17 @@ def edited(where: str, *changes: tuple[str, str]) -> Callable[[], Function]:
                 raise ValueError(f"{where} has {old!r} {source.count(old)} times, not once: mend the mistake")
             source = source.replace(old, new)
         names = dict(vars(inspect.getmodule(function)))
-        exec(compile(source, f"<{where}, edited>", "exec"), names)
+        exec(compile(source, f"<{where}, edited>", "exec"), names)  # noqa: S102  (our own source)
         wrong: Function = names[function.__name__]
         wrong.__module__ = "a_student"  # it is nobody's import: a pickle carries its code
         return wrong
 
     return make
+
+
+def mistake(id: str, what: str, look: str, where: str, *changes: tuple[str, str]) -> Mistake:
+    """A Mistake that is an edit of the function at `where`."""
+    return Mistake(id, what, look, edited(where, *changes))
 
 
 @cache

@@ -36,12 +36,20 @@ def like_array(got: Any, want: Any) -> Any:
 def equal(got: Any, want: Any, tolerance: float) -> bool:
     got = like_array(got, want)
     if isinstance(want, dict):
-        return isinstance(got, dict) and got.keys() == want.keys() and all(equal(got[k], want[k], tolerance) for k in want)
+        return (
+            isinstance(got, dict)
+            and got.keys() == want.keys()
+            and all(equal(got[k], want[k], tolerance) for k in want)
+        )
     if isinstance(want, tuple | list):
         many = isinstance(got, tuple | list | np.ndarray) and len(got) == len(want)
         return many and all(equal(g, w, tolerance) for g, w in zip(got, want, strict=True))
     if numeric(want):
-        return numeric(got) and fits(np.asarray(got), np.asarray(want)) and close(np.asarray(got), np.asarray(want), tolerance)
+        return (
+            numeric(got)
+            and fits(np.asarray(got), np.asarray(want))
+            and close(np.asarray(got), np.asarray(want), tolerance)
+        )
     return type(got) is type(want) and bool(got == want)
 
 
@@ -64,13 +72,13 @@ def dtype_trouble(got: np.ndarray, want: np.ndarray) -> str:
 
 
 def close(got: np.ndarray, want: np.ndarray, tolerance: float) -> bool:
-    if want.dtype.kind not in "fc" and got.dtype.kind not in "fc":
-        return bool(np.array_equal(got, want))
     return not wrong(got, want, tolerance).any()
 
 
 def wrong(got: np.ndarray, want: np.ndarray, tolerance: float) -> np.ndarray:
     """Where two arrays of one shape differ."""
+    if want.dtype.kind not in "fc" and got.dtype.kind not in "fc":
+        return np.asarray(got != want)
     finite = np.abs(want[np.isfinite(want)])
     limit = tolerance * (finite.max() if finite.size else 0.0) + 1e-12
     with np.errstate(all="ignore"):
@@ -87,7 +95,9 @@ def difference(name: str, got: Any, want: Any, tolerance: float) -> Difference:
                 return Difference("shape", f"{name} has no {key!r}.")
             if not equal(got[key], want[key], tolerance):
                 return difference(f"{name}[{key!r}]", got[key], want[key], tolerance)
-        return Difference("shape", f"{name} has {sorted(map(str, got.keys() - want.keys()))}, which nobody asked for.")
+        return Difference(
+            "shape", f"{name} has {sorted(map(str, got.keys() - want.keys()))}, which nobody asked for."
+        )
     if isinstance(want, tuple | list) and isinstance(got, tuple | list | np.ndarray):
         if len(got) != len(want):
             return Difference("shape", f"{name} has {len(got)} entries; it should have {len(want)}.")
@@ -96,8 +106,14 @@ def difference(name: str, got: Any, want: Any, tolerance: float) -> Difference:
     if not numeric(want):
         return Difference("unknown", f"{name} is {shorten(got)}; expected {shorten(want)}.")
     if not numeric(got):
-        plain = "None: is a `return` missing?" if got is None else f"{shorten(got)}, not {'an array' if np.ndim(want) else 'a number'}."
-        return Difference("shape", f"{name}: {got}." if type(got).__name__ == "Missing" else f"{name} is {plain}")
+        plain = (
+            "None: is a `return` missing?"
+            if got is None
+            else f"{shorten(got)}, not {'an array' if np.ndim(want) else 'a number'}."
+        )
+        return Difference(
+            "shape", f"{name}: {got}." if type(got).__name__ == "Missing" else f"{name} is {plain}"
+        )
     return arrays(name, np.asarray(got), np.asarray(want), tolerance)
 
 
@@ -108,7 +124,10 @@ def arrays(name: str, got: np.ndarray, want: np.ndarray, tolerance: float) -> Di
         return Difference("dtype", f"{name} {trouble}.")
     if not np.isfinite(got).all() and np.isfinite(want).all():
         at = tuple(np.argwhere(~np.isfinite(got))[0].tolist())
-        return Difference("nan", f"{name}{list(at) if at else ''} is {got[at]}; expected {want[at]:.9g}. A division by zero, or an overflow?")
+        return Difference(
+            "nan",
+            f"{name}{list(at) if at else ''} is {got[at]}; expected {want[at]:.9g}. A division by zero, or an overflow?",
+        )
     bad = wrong(got, want, tolerance)
     at = tuple(np.argwhere(bad)[0].tolist())
     if not at:
@@ -123,14 +142,23 @@ def shapes(name: str, got: tuple[int, ...], want: tuple[int, ...]) -> str:
     if len(got) != len(want):
         return f"{text} It has {len(got)} axes in place of {len(want)}."
     if sorted(got) == sorted(want):
-        order = next((a, b) for a in range(len(got)) for b in range(a + 1, len(got)) if got[a] != want[a] and got[b] == want[a])
+        order = next(
+            (a, b)
+            for a in range(len(got))
+            for b in range(a + 1, len(got))
+            if got[a] != want[a] and got[b] == want[a]
+        )
         return f"{text} The same numbers in another order: are axes {order[0]} and {order[1]} swapped, a transpose too few or too many?"
     axes = [i for i, (g, w) in enumerate(zip(got, want, strict=True)) if g != w]
     return f"{text} Axis {axes[0]} has {got[axes[0]]} in place of {want[axes[0]]}."
 
 
 def number(value: Any) -> str:
-    return f"{value:.9g}" if isinstance(value, np.floating | np.ndarray) and np.asarray(value).dtype.kind == "f" else str(value)
+    return (
+        f"{value:.9g}"
+        if isinstance(value, np.floating | np.ndarray) and np.asarray(value).dtype.kind == "f"
+        else str(value)
+    )
 
 
 def shorten(value: Any, most: int = 80) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from lessons.catalogue import Case, Exercise, Function, find, load
+from lessons.catalogue import Case, Exercise, Function, edited, every, find, load
 from lessons.compare import Difference, difference, equal
 from lessons.feedback import Result, settings
 
@@ -64,8 +64,10 @@ def attempt(exercise: Exercise, function: Function, case: Case) -> Outcome:
             outputs = named(exercise.outputs, exercise.use(function, given))
     except (LibraryCalled, KeyboardInterrupt, MemoryError):
         raise
-    except BaseException as error:  # SystemExit too: an answer does not leave
-        return Outcome({}, (type(error).__name__, str(error)), own_line(error, function), changed(given, case))
+    except BaseException as error:  # noqa: BLE001  (SystemExit too: an answer does not leave)
+        return Outcome(
+            {}, (type(error).__name__, str(error)), own_line(error, function), changed(given, case)
+        )
     return Outcome(outputs, changed=changed(given, case))
 
 
@@ -97,45 +99,72 @@ def changed(given: Case, case: Case) -> tuple[str, ...]:
     return tuple(name for name, value in arrays if not equal(given[name], value, 0.0))
 
 
-def own_line(error: BaseException, function: Function) -> str:
+def own_line(error: BaseException, function: Function | None) -> str:
     """The last line of the student's own code on the way to the error."""
+    if isinstance(error, SyntaxError):
+        return f"(line {error.lineno}: {(error.text or '').strip()})"
     file = getattr(getattr(function, "__code__", None), "co_filename", None)
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename == file] or frames[-1:]
-    return f"line {own[-1].lineno}: {own[-1].line or ''}".rstrip(": ") if own else ""
+    return f"(line {own[-1].lineno}: {own[-1].line or ''})".replace(": )", ")") if own else ""
 
 
-def judge(exercise: Exercise, function: Function, guard: bool = True) -> Result:
-    """Say whether the function is right, and if not, why."""
-    answer, key = Answer(exercise), exercise.id
-    if not callable(function):
-        return answer("not written", f"{exercise.name} should be a function, not {type(function).__name__}.")
-    right = expected(key)
-    with guarded(exercise) if guard else nothing() as called:
+def judge(
+    exercise: Exercise, make: Callable[[], Function], before: Callable[[], None] = lambda: None
+) -> Result:
+    """Say whether the function that make() gives is right, and if not, why.  before() runs right before it."""
+    answer, right = Answer(exercise), expected(exercise.id)
+    given = cases(exercise.id)
+    with guarded(exercise) as called:
+        before()
         try:
-            found = [attempt(exercise, function, case) for case in cases(key)]
+            function = make()
+            found = [attempt(exercise, function, case) for case in given]
         except LibraryCalled:
             found = []
         except MemoryError:
-            return answer("slow", "It asks for more memory than a check may use: is there a loop that grows an array?")
+            return answer(
+                "slow",
+                "It asks for more memory than a check may use: is there an array that grows in a loop?",
+            )
+        except BaseException as error:  # noqa: BLE001
+            return answer(
+                "error",
+                f"Your code cannot be run: {type(error).__name__}: {error} {own_line(error, None)}".rstrip(),
+            )
     if called:
         return answer("library", f"It calls {called[0]}, which is the answer. Write the steps yourself.")
     if blank := not_written(function, found):
         return answer("not written", blank)
+    return verdict(answer, found, right)
+
+
+def verdict(answer: "Answer", found: list[Outcome], right: list[Outcome]) -> Result:
+    exercise = answer.exercise
+    pairs = list(zip(found, right, strict=True))
     slack = 1e-4 if exercise.float32 and any(map(in_float32, found)) else exercise.tolerance
-    wrong_outputs = [n for n in exercise.outputs if any(not equal(f[n], r[n], slack) for f, r in zip(found, right, strict=True))]
-    wrote = next((f.changed for f, r in zip(found, right, strict=True) if set(f.changed) - set(r.changed)), ())
-    if not wrong_outputs and not wrote:
+    bad = [name for name in exercise.outputs if any(not equal(f[name], r[name], slack) for f, r in pairs)]
+    wrote = next((extra for f, r in pairs if (extra := sorted({*f.changed} - {*r.changed}))), None)
+    if not bad and not wrote:
         return answer("passed", "")
-    if named_mistakes := [
-        (output, mistake)
-        for output in wrong_outputs or ["changed"]
-        if (mistake := name(exercise, output, found, slack))
-    ]:
-        return tell_mistake(answer, named_mistakes, found, right, slack)
-    if not wrong_outputs:
-        return answer("mutated", f"It changes its argument {wrote[0]}: write to a copy, a + b and not a += b.")
-    return tell_unknown(answer, wrong_outputs, found, right, slack)
+    whole = next(
+        (m for m in exercise.mistakes if found_is(wrong(exercise.id, m), found, exercise.outputs, slack)),
+        None,
+    )
+    known = (
+        [(bad[0] if bad else "changed", whole)]
+        if whole
+        else [
+            (output, m) for output in bad or ["changed"] if (m := recognised(exercise, output, found, slack))
+        ]
+    )
+    if known:
+        return tell_mistake(answer, known, found, right, slack)
+    if not bad and wrote:
+        return answer(
+            "mutated", f"It writes to its argument {wrote[0]}: make a new array, a + b and not a += b."
+        )
+    return tell_unknown(answer, bad, found, right, slack)
 
 
 @dataclass
@@ -165,7 +194,15 @@ def in_float32(outcome: Outcome) -> bool:
     return any(getattr(value, "dtype", None) == np.float32 for value in outcome.outputs.values())
 
 
-def name(exercise: Exercise, output: str, found: list[Outcome], slack: float) -> str | None:
+def found_is(theirs: list[Outcome], found: list[Outcome], names: tuple[str, ...], slack: float) -> bool:
+    """Whether every output of every case, and what was written to, is as in this wrong variant."""
+    return all(
+        f.changed == t.changed and all(equal(f[name], t[name], slack) for name in names)
+        for f, t in zip(found, theirs, strict=True)
+    )
+
+
+def recognised(exercise: Exercise, output: str, found: list[Outcome], slack: float) -> str | None:
     """The known mistake that gives this output on every case; "changed" asks for the arguments written to."""
     for mistake in exercise.mistakes:
         theirs = wrong(exercise.id, mistake)
@@ -174,7 +211,9 @@ def name(exercise: Exercise, output: str, found: list[Outcome], slack: float) ->
         else:
             same = all(equal(f[output], t[output], slack) for f, t in zip(found, theirs, strict=True))
             right = expected(exercise.id)
-            same = same and any(not equal(t[output], r[output], slack) for t, r in zip(theirs, right, strict=True))
+            same = same and any(
+                not equal(t[output], r[output], slack) for t, r in zip(theirs, right, strict=True)
+            )
         if same:
             return mistake
     return None
@@ -203,7 +242,13 @@ def smallest(
     for case, f, r in zip(cases(exercise.id), found, right, strict=True):
         if not equal(f[output], r[output], slack):
             if f.raised:
-                return Difference("error", f"It raises {f.raised[0]}: {f.raised[1]} ({f.where})", settings(case))
+                if f.raised[0] == "TypeError" and "argument" in f.raised[1]:
+                    return Difference(
+                        "error", f"{f.raised[1]}. Its arguments should be {exercise.signature}."
+                    )
+                return Difference(
+                    "error", f"It raises {f.raised[0]}: {f.raised[1]} {f.where}".rstrip(), settings(case)
+                )
             return difference(output, f[output], r[output], slack)._replace(case=settings(case))
     return None
 
@@ -223,16 +268,10 @@ KINDS = ("error", "shape", "dtype", "nan", "unknown")
 
 
 @contextmanager
-def nothing() -> Iterator[list[str]]:
-    yield []
-
-
-@contextmanager
 def guarded(exercise: Exercise) -> Iterator[list[str]]:
     """While this lasts the answer, its twins, and every name bound to them in the library raise; the list says who was called."""
     called: list[str] = []
-    places = [exercise.solution, *exercise.twins]
-    answers = {id(load(place)): place.replace(":", ".") for place in places}
+    answers = {id(load(place)): place.replace(":", ".") for place in (exercise.solution, *exercise.twins)}
     bound = [
         (module, key, value)
         for label, module in list(sys.modules.items())
@@ -259,18 +298,18 @@ def guarded(exercise: Exercise) -> Iterator[list[str]]:
 
 def table(which: str) -> Iterator[str]:
     """For those who write exercises: does the solution pass, is every variant named as itself?"""
-    from lessons.catalogue import every
-
     for id, exercise in every().items():
         if not id.startswith(which):
             continue
-        rows = [("solution", "passed", judge(exercise, exercise.function, guard=False))]
-        rows += [(f"twin {twin}", "passed", judge(exercise, load(twin), guard=False)) for twin in exercise.twins]
-        rows += [(mistake, mistake, judge(exercise, make)) for mistake, make in exercise.variants.items()]
-        for label, wanted, result in rows:
+        tried = [("solution", "passed", edited(exercise.solution)())]
+        tried += [(mistake, mistake, wrong) for mistake, wrong in exercise.variants.items()]
+        for label, wanted, function in tried:
+            result = judge(exercise, lambda function=function: function)
             got = result.mistake or result.kind
-            yield f"{'ok  ' if got == wanted else 'BAD '} {id:32} {label:40} {'' if got == wanted else f'-> {got}: {result.text}'}"
+            told = "" if got == wanted else f"-> {got}: {result.text}"
+            yield f"{'BAD ' if told else 'ok  '} {id:28} {label:36} {told}"
 
 
 if __name__ == "__main__":
-    print(*table(sys.argv[1] if len(sys.argv) > 1 else "L"), sep="\n")
+    for line in table(sys.argv[1] if len(sys.argv) > 1 else "L"):
+        print(line, flush=True)
