@@ -5,6 +5,7 @@ small functions that only the course needs, one in the lesson's own exercises.py
 edit: `edited(solution, old, new)`, so that it stays in step with the library.
 """
 
+import ast
 import importlib
 import inspect
 import re
@@ -104,7 +105,7 @@ def edited(where: str, *changes: tuple[str, str]) -> Callable[[], Function]:
 
     def make() -> Function:
         function = load(where)
-        source = inspect.getsource(function)
+        source = without_docstring(inspect.getsource(function))
         for old, new in changes:
             if source.count(old) != 1:
                 raise ValueError(f"{where} has {old!r} {source.count(old)} times, not once: mend the mistake")
@@ -116,6 +117,16 @@ def edited(where: str, *changes: tuple[str, str]) -> Callable[[], Function]:
         return wrong
 
     return make
+
+
+def without_docstring(source: str) -> str:
+    """The lines of a function but for its docstring, whose words are no code to edit."""
+    (node,) = ast.parse(source).body
+    assert isinstance(node, ast.FunctionDef)
+    if ast.get_docstring(node) is None or len(node.body) == 1:
+        return source
+    lines = source.splitlines(keepends=True)
+    return "".join(lines[: node.body[0].lineno - 1] + lines[node.body[0].end_lineno :])
 
 
 def mistake(id: str, what: str, look: str, where: str, *changes: tuple[str, str]) -> Mistake:
