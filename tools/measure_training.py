@@ -89,7 +89,7 @@ def dark() -> list[dict[str, Any]]:
     for seed in range(5):
         few = splits._replace(train=a_few(splits.train, 30, seed).in_memory(), valid=valid)
         for name, steps in {"geometry alone": mild, "geometry and light": mild + light}.items():
-            settings = micro.recipe("mobilenet_v1", few).with_(epochs=40, batch_size=32)
+            settings = micro.recipe("mobilenet_v1", few).with_(epochs=80, batch_size=32, lr=0.01)
             model = settings.build(few, seed)
             row = run(settings, few, seed, augment=Recipe(steps), model=model)
             _, accuracy = train.evaluate(model, Loader(darker, 64, shuffle=False))
