@@ -11,7 +11,7 @@ REFERENCE := $(VENV)/.installed-reference
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test train check lint reference mutants doctor clean
+.PHONY: help run test train micro check lint reference mutants doctor clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1:\2/p' Makefile | awk -F: '{printf "%-18s%s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ test: $(STAMP) ## every test that needs neither PyTorch nor Keras, and a table o
 
 train: $(STAMP) ## train a small network on 4,000 digits; its curves and confusions in out/train
 	$(BIN)/python -m mini_nn.cli train --out out/train $(ARGS)
+
+micro: $(STAMP) ## train the small EfficientNet-B0 for digits that comes with the package (6 minutes)
+	$(BIN)/python tools/train_micro.py
 
 check: test lint reference ## what must pass before a change is handed in
 
