@@ -43,7 +43,7 @@ reference: $(REFERENCE) ## compare whole networks, live, with PyTorch and Keras
 mutants: $(STAMP) ## plant 57 mistakes, one at a time, and see which kind of test catches each (20 minutes)
 	$(BIN)/python tools/plant_faults.py $(ARGS)
 
-lesson: $(STAMP) ## your file of a lesson in work/, checked whenever you save it: make lesson N=01
+lesson: $(STAMP) ## your file of lesson N=00 in work/, checked whenever you save it
 	@$(BIN)/python -m mini_nn.cli learn --lesson $(N) $(ARGS)
 
 notebooks: $(STAMP) ## notebooks/ and solutions/ from the lessons' sources

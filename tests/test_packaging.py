@@ -124,7 +124,7 @@ def test_the_plain_pip_lines_install_what_make_installs():
     extras = re.search(r"-e '(\.\[[^]]*\])'", MAKEFILE)[1]
     assert f'-c constraints.txt -e "{extras}"' in README
     assert re.search(r"--no-deps foolbox==[\d.]+ mlxtend==[\d.]+", MAKEFILE)[0] in README
-    assert extras.strip(".[]").split(",") == ["demo", "hub", "keras", "data", "test"]
+    assert extras.strip(".[]").split(",") == ["demo", "hub", "keras", "data", "learn", "test"]
 
 
 def test_the_readme_shows_every_network_with_its_true_cost():
