@@ -6,7 +6,6 @@
 Nothing made here is edited by hand: the same sources give the same bytes.  Only notebooks need jupytext.
 """
 
-import ast
 import json
 import re
 import shutil
@@ -71,11 +70,6 @@ def work_file(lesson: str) -> str:
     """The text of work/NN_topic.py."""
     exercises = lesson_exercises(lesson)
     imports = source.merged(line for e in exercises for line in source.stub_imports(e))
-    bound = source.bound(ast.parse("\n".join(imports))).keys()
-    if clash := bound & {e.name for e in exercises}:
-        raise ValueError(
-            f"{lesson}: {', '.join(clash)} is imported by one exercise and written in another: rename it in `needs`"
-        )
     top = f'"""{title(lesson)}: your file.\n\nWrite the bodies. `mini-nn learn` checks whenever you save; hints: `mini-nn learn hint`.\n"""'
     return "\n\n\n".join(["\n\n".join([top, "\n".join(imports)]), *map(section, exercises)]) + "\n"
 

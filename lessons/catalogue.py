@@ -107,9 +107,13 @@ def edited(where: str, *changes: tuple[str, str]) -> Callable[[], Function]:
         function = load(where)
         source = without_docstring(inspect.getsource(function))
         for old, new in changes:
-            if source.count(old) != 1:
-                raise ValueError(f"{where} has {old!r} {source.count(old)} times, not once: mend the mistake")
-            source = source.replace(old, new)
+            pattern = r"\s*".join(map(re.escape, re.findall(r"\w+|\S", old)))  # however the lines are broken
+            if (times := len(re.findall(pattern, source))) != 1:
+                raise ValueError(f"{where} has {old!r} {times} times, not once: mend the mistake")
+            indent = old[: len(old) - len(old.lstrip())]
+            at = re.search(pattern, source)
+            assert at is not None
+            source = source[: at.start()] + new.removeprefix(indent) + source[at.end() :]
         names = dict(vars(inspect.getmodule(function)))
         exec(compile(source, f"<{where}, edited>", "exec"), names)  # noqa: S102  (our own source)
         wrong: Function = names[function.__name__]

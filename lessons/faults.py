@@ -71,7 +71,7 @@ class Fault(NamedTuple):
         names = dict(vars(load_module(solution)))
         for node in source.reached(solution):
             if not isinstance(node, ast.ClassDef):
-                exec(self.text if label(node) == self.part else ast.unparse(node), names)  # noqa: S102  (our own source)
+                exec(self.text if source.label(node) == self.part else ast.unparse(node), names)  # noqa: S102  (our own source)
         function: Function = names[solution.__name__]
         return function
 
@@ -82,17 +82,11 @@ def load_module(function: Function) -> Any:
     return importlib.import_module(function.__module__)
 
 
-def label(node: source.Definition) -> str:
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return node.name
-    return ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
-
-
 def faults(exercise: Exercise) -> list[Fault]:
     """All of them, each text once."""
     made = dict[str, Fault]()
     for original in source.reached(exercise.function):
-        if isinstance(original, ast.ClassDef) or label(original).startswith("check"):
+        if isinstance(original, ast.ClassDef) or source.label(original).startswith("check"):
             continue
         part = ast.parse(ast.unparse(original)).body[0]  # a copy that may be changed and put right again
         lines = ast.unparse(original).splitlines()
@@ -107,7 +101,7 @@ def faults(exercise: Exercise) -> list[Fault]:
                 seen.add(text)
                 name = f"{line}  |  {what}"
                 again = sum(known.startswith(name) for known in made)
-                made[f"{name} #{again + 1}" if again else name] = Fault(name, label(original), text)
+                made[f"{name} #{again + 1}" if again else name] = Fault(name, source.label(original), text)
     return [fault._replace(name=name) for name, fault in made.items()]
 
 

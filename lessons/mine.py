@@ -82,7 +82,11 @@ class Mine(Layer):
         rows = []
         for result, function in self.checked:
             calls = self.calls[result.exercise]
-            ran = f"yours, called {calls} times" if calls else "yours passes; this network does not call it"
+            ran = (
+                f"yours, called {calls} time{'s' * (calls != 1)}"
+                if calls
+                else "yours passes; this network does not call it"
+            )
             rows.append(
                 f"  {result.exercise:<32} {ran if function else f'the library, for yours is {state(result)}'}"
             )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import NamedTuple
 
-from lessons.catalogue import Exercise, Function, load
+from lessons.catalogue import Exercise, Function, every, load
 
 WIDTH = 100
 YOUR_TURN = 'raise NotImplementedError("your turn")'
@@ -66,21 +66,34 @@ def names(node: ast.AST) -> set[str]:
     return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
-def import_lines(wanted: Iterable[str], at: Home, extra: str = "") -> list[str]:
-    """The imports that bring these names, and those of `extra`, each once: `import` first, then `from`."""
-    known = at.imports | bound(ast.parse(extra))
-    wanted = {*wanted, *bound(ast.parse(extra))}
-    if at.importable:
-        known = {name: (at.module, name) for name in at.definitions} | known
-    plain, parts = set(), dict[str, set[str]]()
-    for name in wanted & known.keys():
+def import_lines(wanted: Iterable[str], at: Home, extra: str = "", avoid: Iterable[str] = ()) -> list[str]:
+    """The imports that bring these names, and those of `extra`, each once; a name to avoid gets another."""
+    also = bound(ast.parse(extra))
+    known = (
+        ({name: (at.module, name) for name in at.definitions} if at.importable else {}) | at.imports | also
+    )
+    plain, parts = set[str](), dict[str, set[str]]()
+    for name in {*wanted, *also} & known.keys():
         module, part = known[name]
+        called = aside(name) if name in avoid else name
         if part:
-            parts.setdefault(module, set()).add(part if part == name else f"{part} as {name}")
+            parts.setdefault(module, set()).add(part if part == called else f"{part} as {called}")
         else:
-            plain.add(f"import {module}" if module.split(".")[0] == name else f"import {module} as {name}")
+            plain.add(
+                f"import {module}" if module.split(".")[0] == called else f"import {module} as {called}"
+            )
     froms = (f"from {module} import {', '.join(sorted(some))}" for module, some in sorted(parts.items()))
     return [*sorted(plain), *froms]
+
+
+def taken(exercise: Exercise) -> set[str]:
+    """The names that the student will define in the same file."""
+    return {other.name for other in every().values() if other.lesson == exercise.lesson} | {exercise.name}
+
+
+def aside(name: str) -> str:
+    """What an import is called whose own name is taken."""
+    return f"{name}_op"
 
 
 def definition(exercise: Exercise) -> ast.FunctionDef:
@@ -136,9 +149,8 @@ def signature(exercise: Exercise) -> str:
 
 
 def stub_imports(exercise: Exercise) -> list[str]:
-    return import_lines(
-        names(head(exercise)), home(exercise.function), f"import numpy as np\n{exercise.needs}"
-    )
+    needs = f"import numpy as np\n{exercise.needs}"
+    return import_lines(names(head(exercise)), home(exercise.function), needs, taken(exercise))
 
 
 def merged(imports: Iterable[str]) -> list[str]:
@@ -172,12 +184,23 @@ def solution(exercise: Exercise) -> str:
     """A cell with the solution under the student's name, the imports that it needs, and its helpers where no import can reach."""
     at, node = home(exercise.function), definition(exercise)
     nodes = [node] if at.importable else reached(exercise.function)
-    used = set().union(*map(names, nodes)) - {exercise.function.__name__}
+    avoid, own = taken(exercise), exercise.function.__name__
     text = "\n\n\n".join(source(at, n) for n in nodes)
-    if exercise.function.__name__ != exercise.name:
-        text = re.sub(rf"(?<![\w.`]){re.escape(exercise.function.__name__)}(?=\()", exercise.name, text)
-    lines = import_lines(used, at, f"import numpy as np\n{exercise.needs}")
-    return "\n".join(lines) + f"\n\n\n{text}\n"
+    if own != exercise.name:
+        text = re.sub(rf"(?<![\w.`]){re.escape(own)}(?=\()", exercise.name, text)
+    used = set().union(*map(names, nodes)) - {own, *(label(n) for n in nodes)}
+    for name in avoid & used:
+        text = re.sub(rf"(?<![\w.`]){name}\b", aside(name), text)
+    return (
+        "\n".join(import_lines(used, at, f"import numpy as np\n{exercise.needs}", avoid)) + f"\n\n\n{text}\n"
+    )
+
+
+def label(node: Definition) -> str:
+    """The name that a definition binds."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return node.name
+    return ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target)
 
 
 def source(at: Home, node: Definition) -> str:

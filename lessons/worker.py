@@ -113,7 +113,7 @@ def check(id: str, function: Any) -> Result:
 def check_file(path: str | os.PathLike[str], id: str) -> Result:
     """Judge the function of that name in a student's own file, which runs in the worker."""
     find(id)
-    return tell(id, {"path": os.fspath(path)})
+    return tell(id, {"path": os.path.abspath(path)})  # noqa: PTH100  (the worker may be in another folder)
 
 
 def tell(id: str, request: dict[str, Any]) -> Result:

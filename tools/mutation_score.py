@@ -145,7 +145,7 @@ def main() -> int:
         f"{date.today()}, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     )
     spawn = multiprocessing.get_context("spawn")  # never fork beside compiled kernels
-    with ProcessPoolExecutor(os.cpu_count(), spawn, limits, max_tasks_per_child=4) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), spawn, limits) as pool:
         for id, row in zip(stale, pool.map(measure, stale), strict=True):
             rows[id] = row
             print(

@@ -63,7 +63,12 @@ GRID: tuple[tuple[tuple[int, ...], int, int, Padding], ...] = (
 
 def forward_cases(rng: Rng) -> Iterator[Case]:
     for shape, k, stride, padding in GRID:
-        yield {"x": rng.normal(size=shape), "w": rng.normal(size=(k, k, shape[3])), "stride": stride, "padding": padding}
+        yield {
+            "x": rng.normal(size=shape),
+            "w": rng.normal(size=(k, k, shape[3])),
+            "stride": stride,
+            "padding": padding,
+        }
 
 
 def backward_cases(rng: Rng) -> Iterator[Case]:
@@ -82,7 +87,14 @@ def cost_cases(_: Rng) -> Iterator[Case]:
         ((112, 112), 32, 64, 1, 1, 1),
         ((224, 160), 3, 32, 3, 2, 1),
     ):
-        yield {"size": size, "in_channels": i, "filters": o, "kernel_size": k, "stride": stride, "groups": groups}
+        yield {
+            "size": size,
+            "in_channels": i,
+            "filters": o,
+            "kernel_size": k,
+            "stride": stride,
+            "groups": groups,
+        }
 
 
 def pointwise_cases(rng: Rng) -> Iterator[Case]:
@@ -96,7 +108,12 @@ def pointwise_backward_cases(rng: Rng) -> Iterator[Case]:
 
 
 def network_cases(_: Rng) -> Iterator[Case]:
-    for width_mult, resolution, classes in ((1.0, 224, 1000), (0.5, 160, 10), (0.25, 97, 7), (1.3, 192, 1001)):
+    for width_mult, resolution, classes in (
+        (1.0, 224, 1000),
+        (0.5, 160, 10),
+        (0.25, 97, 7),
+        (1.3, 192, 1001),
+    ):
         yield {"width_mult": width_mult, "resolution": resolution, "classes": classes}
 
 

@@ -30,7 +30,12 @@ def inverted_residual_rows(
 
 
 def inverted_residual_forward(
-    x: Array, w_expand: Array | None, w_depthwise: Array, w_project: Array, stride: int = 1, padding: Padding = "same"
+    x: Array,
+    w_expand: Array | None,
+    w_depthwise: Array,
+    w_project: Array,
+    stride: int = 1,
+    padding: Padding = "same",
 ) -> Array:
     """Return y of the block without its BatchNorms: expand, filter, project, and x added where the shapes allow it.
 
@@ -66,7 +71,15 @@ def mobilenet_v2(width_mult: float = 1.0, resolution: int = 224, classes: int = 
     (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1); s belongs to the first of the n blocks.
     `round_channels(c * width_mult)` scales channels; the head never gets fewer than 1280, and grows for width_mult > 1.
     """
-    table = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
+    table = [
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    ]
     height, before = -(-resolution // 2), round_channels(32 * width_mult)
     rows = [("conv", 3, before, 2, height)]
     for t, c, n, s in table:
@@ -98,7 +111,15 @@ def relu6_backward_cases(rng: Rng) -> Iterator[Case]:
 
 
 def rows_cases(_: Rng) -> Iterator[Case]:
-    for i, o, t, s in ((8, 8, 6, 1), (8, 8, 6, 2), (8, 12, 6, 1), (16, 16, 1, 1), (32, 16, 1, 1), (6, 4, 3, 2), (6, 6, 1, 2)):
+    for i, o, t, s in (
+        (8, 8, 6, 1),
+        (8, 8, 6, 2),
+        (8, 12, 6, 1),
+        (16, 16, 1, 1),
+        (32, 16, 1, 1),
+        (6, 4, 3, 2),
+        (6, 6, 1, 2),
+    ):
         yield {"in_channels": i, "out_channels": o, "expand_ratio": t, "stride": s}
 
 
@@ -148,7 +169,11 @@ class Mix(NamedTuple):
 
 def sequential_cases(rng: Rng) -> Iterator[Case]:
     mixes = [Mix(rng.normal(size=size)) for size in ((3, 3), (3, 3), (3, 2))]
-    for layers in ([Power(2, 3.0)], [Power(2, 0.5), Power(3, 2.0)], [mixes[0], Power(2, 0.5), mixes[1], Power(3, 0.1), mixes[2]]):
+    for layers in (
+        [Power(2, 3.0)],
+        [Power(2, 0.5), Power(3, 2.0)],
+        [mixes[0], Power(2, 0.5), mixes[1], Power(3, 0.1), mixes[2]],
+    ):
         x, caches = rng.normal(size=(2, 3)) + 1, []
         for layer in layers:
             x, cache = layer.forward(x)
@@ -162,7 +187,28 @@ def residual_cases(rng: Rng) -> Iterator[Case]:
 
 
 def round_cases(_: Rng) -> Iterator[Case]:
-    for c in (8, 16, 24, 32, 3, 11.9, 12, 12.1, 4.8, 44.8, 19.2, 33.6, 20, 60, 22.4, 9.6, 134.4, 89.6, 18.0, 42.0):
+    for c in (
+        8,
+        16,
+        24,
+        32,
+        3,
+        11.9,
+        12,
+        12.1,
+        4.8,
+        44.8,
+        19.2,
+        33.6,
+        20,
+        60,
+        22.4,
+        9.6,
+        134.4,
+        89.6,
+        18.0,
+        42.0,
+    ):
         yield {"channels": c}
     for c, divisor in ((10, 4), (13, 4), (35, 16), (3, 16)):
         yield {"channels": c, "divisor": divisor}

@@ -1,0 +1,254 @@
+"""transfer.fit: from a folder of photographs to a classifier."""
+
+import copy
+import math
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mini_nn import data, features, train, weights
+from mini_nn.core import named_arrays
+from mini_nn.data import PhotoSplit, Splits
+from mini_nn.files import user_cache
+from mini_nn.losses import softmax_cross_entropy
+from mini_nn.models import Network
+from mini_nn.ops import Array
+from mini_nn.ops.softmax import forward as softmax
+from mini_nn.transfer.classifier import Classifier
+from mini_nn.transfer.head import Counts, Search, fit_head, folds, grouped
+from mini_nn.transfer.parts import new_head
+from mini_nn.transfer.run import FEW, Run, Tried
+from mini_nn.transfer.strategies import STRATEGIES, Strategy
+from mini_nn.transfer.tune import start, tune
+from mini_nn.weights.preprocess import Preprocess
+
+Model = str | tuple[Any, ...]  # a pretrained network's name, or (network, preprocess, ...)
+TUNED_FOLDS = 3  # of the cross-validation of B, C and scratch, each of which is a training
+
+
+class Task(NamedTuple):
+    """What all strategies of a run are given."""
+
+    model: Network
+    preprocess: Preprocess
+    splits: Splits
+    seed: int
+    cache: Path | None
+    workers: int
+    quiet: bool
+
+
+class Outcome(NamedTuple):
+    """What one strategy made of it."""
+
+    classifier: Classifier
+    records: list[train.Record]
+    probabilities: Array  # of the validation part
+    search: list[Search] = []  # noqa: RUF012
+
+
+def fit(
+    source: str | os.PathLike[str] | Splits,
+    strategy: str = "auto",
+    model: Model = "efficientnet_lite0",
+    seed: int = 0,
+    out: str | os.PathLike[str] | None = None,
+    valid: float = 0.2,
+    cache: str | os.PathLike[str] | None = None,
+    workers: int = 2,
+    minutes: float = 10.0,
+    quiet: bool = False,
+    **changes: Any,
+) -> Run:
+    """Learn the classes of a folder of photographs, one sub-folder a class.
+
+    strategy: a key of STRATEGIES, or "auto": A first, then B and C where `minutes` allow, one of which is kept only if
+    it has more of the validation part right.  source: the folder, or Splits of PhotoSplits.  model: the name of a
+    pretrained network, or (network, preprocess).  out: a folder for the run, which `load` reads.  cache: a folder for
+    A's features (the user's cache when None).  changes: other values of the Strategy, such as epochs=3.
+    """
+    began = time.perf_counter()
+    plans = planned(strategy, changes)
+    if out is not None:
+        if Path(out).exists() and not Path(out).is_dir():
+            raise ValueError(f"out={str(out)!r} is a file; name a folder for the run")
+        Path(out).mkdir(parents=True, exist_ok=True)
+    splits = source if isinstance(source, Splits) else data.folder(source, valid=valid, seed=seed)
+    if len(splits.classes) < 2:
+        raise ValueError(
+            f"{source} has the one class {', '.join(splits.classes)}; a classifier needs two or more: "
+            'photographs of anything else in a folder "other", say'
+        )
+    network, preprocess = weights.pretrained(model)[:2] if isinstance(model, str) else model[:2]
+    place = Path(cache) if cache is not None else user_cache() / "features"
+    task = Task(network, preprocess, splits, seed, place, workers, quiet)
+    outcomes, tried = attempts(task, plans, began + 60 * minutes)
+    kept = next(one.strategy for one in tried if one.kept)
+    best = outcomes[kept]
+    small = min(np.bincount(np.concatenate([splits.train.y, splits.valid.y]), minlength=1)) < FEW
+    run = Run(
+        kept,
+        best.classifier,
+        best.records,
+        splits.valid.paths,
+        splits.valid.y,
+        best.probabilities,
+        tried,
+        0.0,
+        {
+            "photos": str(source) if not isinstance(source, Splits) else None,
+            "strategy": strategy,
+            "model": model if isinstance(model, str) else network.recipe_name,
+            "seed": seed,
+            "valid": valid,
+            "settings": settings(plans[kept]),
+        },
+        splits,
+        best.search,
+        cross_validated(task, kept, plans[kept]) if small else None,
+    )
+    run.seconds = time.perf_counter() - began
+    if out is not None:
+        run.save(out)
+    return run
+
+
+def planned(strategy: str, changes: Mapping[str, Any]) -> dict[str, Strategy]:
+    """The strategies to try, by name, with the changes."""
+    if strategy not in (*STRATEGIES, "auto"):
+        raise ValueError(f"there is no strategy {strategy!r}; there are {', '.join(STRATEGIES)} and auto")
+    if unknown := changes.keys() - set(Strategy._fields):
+        raise ValueError(f"fit has no option {', '.join(sorted(unknown))}")
+    names = ("A", "B", "C") if strategy == "auto" else (strategy,)
+    return {name: STRATEGIES[name]._replace(**changes) for name in names}
+
+
+def settings(strategy: Strategy) -> dict[str, Any]:
+    return {**strategy._asdict(), "augment": strategy.augment.to_json()}
+
+
+def attempts(
+    task: Task, plans: Mapping[str, Strategy], until: float
+) -> tuple[dict[str, Outcome], list[Tried]]:
+    """Try the strategies in turn; keep the first, and another only if more of the validation part is right."""
+    outcomes: dict[str, Outcome] = {}
+    tried: list[Tried] = []
+    y, best = task.splits.valid.y, -1
+    for name, plan in plans.items():
+        if outcomes and not len(y):
+            tried.append(
+                Tried(name, 0, 0, math.nan, 0.0, False, "not tried: nothing is held back to compare by")
+            )
+            continue
+        if outcomes and time.perf_counter() + (expected := estimate(task, plan)) > until:
+            why = f"not tried: it would take about {expected / 60:.0f} minutes (see minutes=)"
+            tried.append(Tried(name, 0, len(y), math.nan, 0.0, False, why))
+            continue
+        since = time.perf_counter()
+        outcomes[name] = one = attempt(task, name, plan)
+        right = int((one.probabilities.argmax(1) == y).sum())
+        loss = float(-np.log(one.probabilities[np.arange(len(y)), y] + 1e-12).mean()) if len(y) else math.nan
+        if better := right > best:
+            tried = [t._replace(kept=False, why="was kept until then") if t.kept else t for t in tried]
+        why = plan.what if len(plans) == 1 or best < 0 else (
+            f"kept: {right - best} more right than before" if better else "not kept: no more right than before"
+        )  # fmt: skip
+        best = max(best, right)
+        tried.append(Tried(name, right, len(y), loss, time.perf_counter() - since, better, why))
+    return outcomes, tried
+
+
+def attempt(task: Task, name: str, plan: Strategy) -> Outcome:
+    if name == "A":
+        return head_alone(task, plan)
+    parts = task.splits.train, task.splits.valid
+    model, how, records = tune(task.model, task.preprocess, plan, parts, task.seed, task.quiet)
+    classifier = Classifier(model, how, task.splits.classes)
+    return Outcome(classifier, records, classifier.probabilities(task.splits.valid.paths))
+
+
+def head_alone(task: Task, plan: Strategy) -> Outcome:
+    """Strategy A: features, a regularised head on them, and the head put into the network."""
+    learn, judge = task.splits.train, task.splits.valid
+    x = rows(task, [*learn.paths, *judge.paths])
+    since = time.perf_counter()
+    rng = np.random.default_rng(task.seed)
+    fold = folds(learn.y, grouped(list(learn.paths), task.splits.alike), rng)
+    head, _, search = fit_head(x[: len(learn)], learn.y, len(task.splits.classes), fold)
+    model = new_head(copy.deepcopy(task.model), len(task.splits.classes), rng)
+    arrays = dict(named_arrays(model))
+    arrays["classifier.weight"].value, arrays["classifier.bias"].value = head
+    logits = head.logits(x)
+    seconds = time.perf_counter() - since
+    judged = measured(logits[: len(learn)], learn.y) + measured(logits[len(learn) :], judge.y)
+    classifier = Classifier(model, task.preprocess, task.splits.classes)  # type: ignore[arg-type]
+    return Outcome(
+        classifier, [train.Record(1, *judged, 0.0, seconds)], softmax(logits[len(learn) :]), search
+    )
+
+
+def rows(task: Task, paths: list[Path]) -> Array:
+    return features.compute(task.model, task.preprocess, paths, task.cache, task.workers, quiet=task.quiet)
+
+
+def measured(logits: Array, y: Array) -> tuple[float, float]:
+    """Mean loss and accuracy; nan for none."""
+    if not len(y):
+        return math.nan, math.nan
+    return softmax_cross_entropy(logits, y)[0], float((logits.argmax(1) == y).mean())
+
+
+def estimate(task: Task, plan: Strategy) -> float:
+    """Seconds that a training would take: one step is measured."""
+    rng = np.random.default_rng(0)
+    model = start(task.model, plan, len(task.splits.classes), rng)
+    side = plan.size or task.preprocess.size
+    n = len(task.splits.train)
+    size = min(plan.batch_size, n)
+    x = rng.normal(size=(size, side, side, 3)).astype(np.float32)
+    since = time.perf_counter()
+    logits, cache = model.forward(x, train=True)
+    model.backward(np.zeros_like(logits), cache)
+    return (time.perf_counter() - since) * plan.epochs * math.ceil(n / size)
+
+
+def cross_validated(task: Task, name: str, plan: Strategy) -> Counts | None:
+    """How many of all photographs are right, each judged by a classifier that did not learn from it."""
+    learn, judge = task.splits.train, task.splits.valid
+    every = PhotoSplit(
+        np.concatenate([learn.y, judge.y]), learn.classes, (*learn.paths, *judge.paths), learn.size
+    )
+    rng = np.random.default_rng(task.seed)
+    groups = grouped(list(every.paths), task.splits.alike)
+    fold = folds(every.y, groups, rng, **({} if name == "A" else {"most": TUNED_FOLDS}))
+    if name == "A":
+        return fit_head(rows(task, list(every.paths)), every.y, len(every.classes), fold)[1]
+    right = 0
+    for k in range(fold.max() + 1):
+        parts = every.take(np.flatnonzero(fold != k)), every.take(np.flatnonzero(fold == k))
+        model, how, _ = tune(
+            task.model, task.preprocess, plan, (parts[0], parts[1].take([])), task.seed, task.quiet
+        )
+        p = Classifier(model, how, every.classes).probabilities(parts[1].paths)
+        right += int((p.argmax(1) == parts[1].y).sum())
+    total = int((fold >= 0).sum())
+    return Counts(right, total, int(fold.max()) + 1) if total else None
+
+
+def sweep(
+    source: str | os.PathLike[str] | Splits, settings: Iterable[Mapping[str, Any]], workers: int = 2
+) -> list[Run]:
+    """A run for each set of fit's keyword arguments, several at a time: sweep("photos/", [{"seed": s} for s in range(5)]).
+
+    Inside `with joblib.parallel_config("dask")` they run on the cluster.
+    """
+    try:
+        from joblib import Parallel, delayed
+    except ImportError:
+        raise ImportError("sweep needs joblib: pip install 'mini-nn[eval]'") from None
+    given = [{"workers": 1, "quiet": True, **one} for one in settings]
+    return list(Parallel(workers, batch_size=1)(delayed(fit)(source, **one) for one in given))
