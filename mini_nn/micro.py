@@ -7,6 +7,7 @@ Narrow, with stem_stride 1 for images of 32 x 32.  The running statistics follow
 import csv
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mini_nn import data, init, models, optim, schedules, train, weights
+from mini_nn import data, init, models, optim, rituals, schedules, train, weights
 from mini_nn.blocks import KERAS
 from mini_nn.core import Layer, named_arrays
 from mini_nn.data import Loader, Recipe, Split, Splits, preset
@@ -75,20 +76,12 @@ class Micro:
         **options: Any,
     ) -> Iterator[train.Record]:
         """train.fit with these settings, or another augmentation; options are fit's own."""
-        augment = preset(self.augment, self.strength) if augment is None else augment
-        loader = Loader(splits.train, min(self.batch_size, len(splits.train)), augment, workers=1, seed=seed)
-        optimiser = optim.AdamW(
-            model,
-            lr=self.lr,
-            betas=(0.9, 0.99),  # 0.999 remembers a thousand steps: longer than a run here
-            weight_decay=self.weight_decay,
-            no_decay=("norm", "bias"),
-        )
+        loader = self.loader(splits, seed, augment)
         return train.fit(
             model,
             loader,
             splits.valid,
-            optimiser,
+            self.optimiser(model),
             epochs=self.epochs,
             loss=partial(softmax_cross_entropy, label_smoothing=self.label_smoothing),
             schedule=schedules.OneCycle(self.lr, len(loader) * self.epochs),
@@ -96,6 +89,33 @@ class Micro:
             resume=resume,
             **options,
         )
+
+    def loader(self, splits: Splits, seed: int = 0, augment: Recipe | None = None) -> Loader:
+        augment = preset(self.augment, self.strength) if augment is None else augment
+        return Loader(splits.train, min(self.batch_size, len(splits.train)), augment, workers=1, seed=seed)
+
+    def optimiser(self, model: Layer) -> optim.AdamW:
+        return optim.AdamW(
+            model,
+            lr=self.lr,
+            betas=(0.9, 0.99),  # 0.999 remembers a thousand steps: longer than a run here
+            weight_decay=self.weight_decay,
+            no_decay=("norm", "bias"),
+        )
+
+    def rehearse(
+        self, model: Network, splits: Splits, seed: int = 0, steps: int = 200
+    ) -> dict[str, rituals.Finding]:
+        """The rituals before a training, by name; the model is left as it was."""
+        batches = self.loader(splits, seed)
+        with closing(iter(batches)) as first:
+            x, y = next(first)
+        return {
+            "initial loss": rituals.initial_loss(model, x, y),
+            "gradients": rituals.gradient_norms(model, x, y),
+            "one batch by heart": rituals.overfit(model, x[:16], y[:16], self.optimiser),
+            "rates": rituals.lr_range(model, batches, self.optimiser, low=1e-4, high=1.0, steps=steps),
+        }
 
     def with_(self, **changes: Any) -> "Micro":
         """The same but for what is given and not None."""

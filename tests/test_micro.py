@@ -57,6 +57,22 @@ def test_train_writes_a_run_and_resumes_it(tiny, tmp_path, capsys):
     assert [r.epoch for r in micro.history(out)] == [1]
 
 
+def test_a_rehearsal_judges_and_leaves_the_network_as_it_was(tiny):
+    splits = micro.splits(tiny)
+    recipe = micro.MICRO["efficientnet_b0"].with_(batch_size=16)
+    model = recipe.build(splits)
+    before = {name: item.value.copy() for name, item in core.named_arrays(model)}
+    found = recipe.rehearse(model, splits, steps=30)
+    assert list(found) == ["initial loss", "gradients", "one batch by heart", "rates"]
+    assert all(found[name] for name in list(found)[:3]), found
+    assert len(found["rates"].rates) <= 30
+    for name, item in core.named_arrays(model):
+        np.testing.assert_array_equal(item.value, before[name])
+    dead = dict(core.named_arrays(model))["stem.conv.weight"]
+    dead.value = dead.value * np.float32(np.nan)
+    assert not any(recipe.rehearse(model, splits, steps=10).values())
+
+
 def test_a_confusion_counts_every_image_once(tiny):
     splits = micro.splits(tiny)
     model = micro.MICRO["mobilenet_v1"].build(splits)
