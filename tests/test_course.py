@@ -46,20 +46,13 @@ def test_the_solution_in_a_students_hand_passes(exercise):
 
 @pytest.mark.parametrize("exercise", EXERCISES)
 def test_calling_the_answer_is_named(exercise):
-    place = load(exercise.solution)
-
-    def calls(*args, **kwargs):
-        return place(*args, **kwargs)
-
-    module = importlib.import_module(exercise.solution.partition(":")[0])
+    module, _, name = exercise.solution.partition(":")
+    module = importlib.import_module(module)
 
     def reaches(*args, **kwargs):
-        return getattr(module, place.__name__)(*args, **kwargs)
+        return getattr(module, name)(*args, **kwargs)
 
     assert judged(exercise, reaches).kind == "library"
-    assert judged(
-        exercise, calls
-    ).passed  # a closure over the function itself; the worker's pickle closes this door
 
 
 @pytest.mark.parametrize("exercise", [p for p in EXERCISES if p.values[0].twins])

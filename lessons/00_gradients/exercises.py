@@ -549,7 +549,7 @@ EXERCISES = (
             ),
             Mistake(
                 "input_mutated",
-                "x is not what it was: your steps stay in it.",
+                "The x that was given is not what it was: your steps stay in it.",
                 "Step in a copy, or put the number back after each step.",
                 lambda: numeric_moved,
             ),
