@@ -73,6 +73,15 @@ def test_a_rehearsal_judges_and_leaves_the_network_as_it_was(tiny):
     assert not any(recipe.rehearse(model, splits, steps=10).values())
 
 
+def test_train_rehearses_without_training(tiny, tmp_path, capsys):
+    out = tmp_path / "run"
+    code = cli.main(["train", "--data", tiny, "--width", "0.1", "--out", str(out), "--rehearse"])
+    said = capsys.readouterr().out
+    assert code == ("NOT OK" in said)
+    assert [line for line in said.splitlines() if line in ("initial loss", "gradients", "rates")]
+    assert [p.name for p in out.iterdir()] == ["rates.png"]
+
+
 def test_a_confusion_counts_every_image_once(tiny):
     splits = micro.splits(tiny)
     model = micro.MICRO["mobilenet_v1"].build(splits)

@@ -2,8 +2,12 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mini_nn.cli.command import Command, at_least_one, size
+
+if TYPE_CHECKING:
+    from mini_nn.rituals import Finding
 
 
 def train_takes(parser: ArgumentParser) -> None:
@@ -20,6 +24,9 @@ def train_takes(parser: ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(%(default)s)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument(
+        "--rehearse", action="store_true", help="no training: four experiments that show bugs and good rates"
+    )
 
 
 def train(args: Namespace) -> int:
@@ -33,6 +40,8 @@ def train(args: Namespace) -> int:
     print(
         f"{recipe}\n{len(splits.train)} images to train on, {len(splits.valid)} held back  {splits.note}".rstrip()
     )
+    if args.rehearse:
+        return rehearse(recipe.rehearse(model, splits, args.seed), args.out)
     run = recipe.fit(model, splits, args.seed, checkpoint=args.out, resume=args.resume, quiet=args.quiet)
     for r in run:
         held = f"held back: loss {r.valid_loss:.3f}, accuracy {r.valid_accuracy:.1%}"
@@ -47,6 +56,18 @@ def train(args: Namespace) -> int:
     right = f"{matrix.trace()} of {matrix.sum()} images that were held back are right ({matrix.trace() / matrix.sum():.1%})"
     print(f"{right}.  In {args.out}: best.safetensors, history.csv, curves.png, confusion.png")
     return 0
+
+
+def rehearse(found: "dict[str, Finding]", out: Path) -> int:
+    """Print what the rituals found; 1 where one of them does not like it."""
+    from mini_nn import plot
+
+    for name, finding in found.items():
+        print(f"\n{name}\n{finding}")
+    out.mkdir(parents=True, exist_ok=True)
+    plot.rates(found["rates"], out / "rates.png")
+    print(f"\nIn {out}: rates.png")
+    return 0 if all(found.values()) else 1
 
 
 def augment_takes(parser: ArgumentParser) -> None:
