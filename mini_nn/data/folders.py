@@ -96,7 +96,10 @@ def split_photos(
 ) -> Splits:
     """Split (class, path) pairs.  A photograph's rank is a hash of the seed and its path below the folder."""
     y = np.array([classes.index(name) for name, _ in items], np.int64)
-    rank = [hashlib.sha256(f"{seed}/{key(path.relative_to(base))}".encode()).digest() for _, path in items]
+    rank = [
+        hashlib.sha256(f"{seed}/{key(path.relative_to(base))}".encode(errors="surrogateescape")).digest()
+        for _, path in items
+    ]
     judged = stratify(y, valid, rank, together)
     every = PhotoSplit(y, classes, tuple(path for _, path in items), size)
     alike = [np.flatnonzero(together == number) for number in np.unique(together)]
@@ -119,10 +122,15 @@ def classes_of(base: Path) -> tuple[dict[str, list[Path]], list[Path]]:
         if not entry.is_dir():
             ignored.append(entry)
             continue
-        shown = found.setdefault(unicodedata.normalize("NFC", entry.name), [])
+        shown = found.setdefault(readable(entry.name), [])
         for item in walk(entry, (Path(os.path.realpath(base)),)):
             (shown if is_photo(item) else ignored).append(item)
     return found, ignored
+
+
+def readable(name: str) -> str:
+    """One form of an accent; what is not UTF-8 becomes the sign for that, so that any file can hold the name."""
+    return unicodedata.normalize("NFC", os.fsencode(name).decode(errors="replace"))
 
 
 def listed(base: Path) -> list[Path]:
@@ -133,12 +141,15 @@ def listed(base: Path) -> list[Path]:
 
 def walk(item: Path, above: tuple[Path, ...]) -> Iterable[Path]:
     """The file itself, or all files below a folder; a link that leads back up is not followed."""
-    if not item.is_dir():
-        yield item
-        return
     real = Path(os.path.realpath(item))
-    if not any(folder.is_relative_to(real) for folder in above):
-        for below in listed(item):
+    try:
+        inside = listed(item) if item.is_dir() else None
+    except OSError:  # it may not be entered
+        inside = None
+    if inside is None:
+        yield item
+    elif not any(folder.is_relative_to(real) for folder in above):
+        for below in inside:
             yield from walk(below, (*above, real))
 
 
@@ -146,9 +157,9 @@ def is_photo(path: Path) -> bool:
     """By its suffix; without a known one, by its content."""
     if path.suffix.lower() in SUFFIXES:
         return True
-    if not path.is_file():  # opening a pipe would wait for ever
-        return False
     try:
+        if not path.is_file():  # opening a pipe would wait for ever
+            return False
         with Image.open(path, formats=SNIFFED):
             return True
     except Exception:  # noqa: BLE001  a parser may say anything of a file that nobody called a photograph

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,7 +67,7 @@ def groups(looks: Sequence[Look], burst: float = 2.0) -> Array:
             parent[index] = index = parent[parent[index]]
         return index
 
-    for a, b in [*same(looks), *near(looks), *bursts(looks, burst)]:
+    for a, b in chain(same(looks), near(looks), bursts(looks, burst)):
         parent[max(root(a), root(b))] = min(root(a), root(b))
     return np.array([root(index) for index in range(len(looks))], np.int64)
 
@@ -85,6 +85,8 @@ def near(looks: Sequence[Look]) -> Iterator[tuple[int, int]]:
     """
     if not looks:
         return
+    once = sorted({item.digest: index for index, item in enumerate(looks)}.values())  # same() has the copies
+    looks = [looks[index] for index in once]
     grey = np.stack([item.thumbnail.ravel() for item in looks]).astype(np.float32)
     grey -= grey.mean(1, keepdims=True)
     detail = grey.std(1)
@@ -94,11 +96,12 @@ def near(looks: Sequence[Look]) -> Iterator[tuple[int, int]]:
     for start in range(0, len(looks), BLOCK):
         rows = slice(start, start + BLOCK)
         distance = half[rows, None] + half - unit[rows] @ unit.T
-        for row, b in np.argwhere(distance <= MAX_DISTANCE):
-            a = start + row
-            seen = min(detail[a], detail[b]) >= MIN_DETAIL
-            if a < b and seen and abs(colour[a] - colour[b]).max() <= MAX_COLOUR:
-                yield int(a), int(b)
+        a, b = np.nonzero(
+            (distance <= MAX_DISTANCE) & ((detail[rows, None] >= MIN_DETAIL) & (detail >= MIN_DETAIL))
+        )
+        a += start
+        for i in np.flatnonzero((a < b) & (abs(colour[a] - colour[b]).max(1) <= MAX_COLOUR)):
+            yield once[a[i]], once[b[i]]
 
 
 def bursts(looks: Sequence[Look], gap: float) -> Iterable[tuple[int, int]]:
