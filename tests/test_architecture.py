@@ -16,7 +16,7 @@ FLOORS = [
     {"weights", "data"},
     {"rituals", "checkpoint", "inference"},
     {"train", "features", "metrics", "export"},
-    {"transfer"},
+    {"transfer", "folder_check"},
     {"plot", "demo", "micro"},
     {"doctor"},
     {"cli"},
