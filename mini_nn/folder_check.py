@@ -1,6 +1,7 @@
 """What is in a folder of photographs: how many of each class, and what is broken, there twice, or in two classes."""
 
 import os
+import re
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -29,8 +30,7 @@ class Finding:
         self.kind, self.sentence, self.items = kind, sentence, tuple(items)
 
     def __str__(self) -> str:
-        more = [f"... and {len(self.items) - LINES} more"] if len(self.items) > LINES else []
-        return "\n    ".join([f"{self.kind}: {self.sentence}", *self.items[:LINES], *more])
+        return "\n    ".join(filter(None, [f"{self.kind}: {self.sentence}", several(self.items, "\n    ")]))
 
 
 class Check:
@@ -92,7 +92,10 @@ class Check:
             kinds = Counter(path.suffix.lower() or "without a suffix" for path in self.ignored)
             what = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(LINES))
             found.append(
-                Finding("passed over", f"{len(self.ignored)} that are no photographs ({shown(what)})")
+                Finding(
+                    "passed over",
+                    f"{len(self.ignored)}, no photographs by their name and content ({shown(what)})",
+                )
             )
         return found
 
@@ -100,8 +103,8 @@ class Check:
         if self.leaks:
             yield Finding(
                 "in two classes",
-                f"{len(self.leaks)} photographs are in more than one class, exactly or nearly; one of the classes is "
-                "wrong: delete what does not belong there",
+                f"{len(self.leaks)} found in more than one class, exactly or nearly the same; one of the classes is wrong: "
+                "delete what does not belong there",
                 self.named(self.leaks),
             )
         exact = {tuple(group) for group in self.copies}
@@ -110,25 +113,29 @@ class Check:
         near = [group for group in inside if tuple(group) not in exact]
         kept = "they stay on one side of the split"
         if same:
-            yield Finding(
-                "copies", f"{len(same)} photographs are there more than once; {kept}", self.named(same)
-            )
+            yield Finding("copies", f"{len(same)} found more than once; {kept}", self.named(same))
         if near:
-            yield Finding("nearly the same", f"{len(near)} groups; {kept}", self.named(near))
+            yield Finding("nearly the same", f"{len(near)} found; {kept}", self.named(near))
 
     def unreadable(self) -> Iterable[Finding]:
         if self.broken:
-            lines = [f"{self.name(path)}: {shown(why)}" for path, why in self.broken]
-            yield Finding("broken", f"{len(lines)} photographs cannot be read and are left out", lines)
+            alike = defaultdict(list)
+            for path, why in self.broken:
+                alike[re.sub(r" \(.*\)", "", why)].append(self.name(path))
+            reasons = sorted(alike.items(), key=lambda item: -len(item[1]))
+            lines = [f"{several(names)}: {shown(why)}" for why, names in reasons]
+            yield Finding("broken", f"{len(self.broken)} cannot be read and will be left out", lines)
         if self.empty:
-            names = ", ".join(map(shown, self.empty))
-            yield Finding("empty", f"{names}: no photograph that can be read, so it is no class")
+            yield Finding(
+                "empty",
+                f"{several(map(shown, self.empty))}: no photograph that can be read, so it is no class",
+            )
 
     def uneven(self) -> Iterable[Finding]:
         few = [f"{shown(name)} ({n})" for name, n in zip(self.classes, self.counts, strict=True) if n < FEW]
         if few:
             why = "a class of one cannot be judged" if 1 in self.counts else "expect little of them"
-            yield Finding("few", f"{', '.join(few)}: fewer than {FEW} photographs; {why}, add some")
+            yield Finding("few", f"{several(few)}: fewer than {FEW} photographs; {why}, add some")
         if len(self.classes) > 1 and max(self.counts) > UNEVEN * min(self.counts):
             most, least = int(np.argmax(self.counts)), int(np.argmin(self.counts))
             yield Finding(
@@ -139,15 +146,15 @@ class Check:
             )
 
     def named(self, found: list[list[int]]) -> list[str]:
-        return [" = ".join(self.name(self.paths[index]) for index in group) for group in found]
+        return [several((self.name(self.paths[index]) for index in group), " = ") for group in found]
 
     def name(self, path: Path) -> str:
         """The path below the folder, on one line."""
         return shown(path.relative_to(self.base).as_posix())
 
     def __str__(self) -> str:
-        width = max(5, *(len(shown(name)) for name in self.classes)) if self.classes else 5
-        bar = 40 / max([*self.counts, 40])
+        width = max([5, *(len(shown(name)) for name in self.classes)])
+        bar = 40 / max([40, *self.counts])
         lines = [
             f"{shown(str(self.base))}: {len(self.classes)} classes, {len(self.paths)} photographs",
             *(f"  {shown(name):<{width}} {n:>6} {'#' * max(1, round(n * bar))}"
@@ -155,6 +162,13 @@ class Check:
             *(f"  {finding}" for finding in self.findings),
         ]  # fmt: skip
         return "\n".join(lines)
+
+
+def several(names: Iterable[str], between: str = ", ") -> str:
+    """The first few names, and how many more there are."""
+    every = list(names)
+    more = [f"... and {len(every) - LINES} more"] if len(every) > LINES else []
+    return between.join([*every[:LINES], *more])
 
 
 def shown(text: str) -> str:

@@ -17,8 +17,8 @@ FLOORS = [
     {"rituals", "checkpoint", "inference"},
     {"train", "features", "metrics", "export"},
     {"transfer", "folder_check"},
-    {"plot", "demo", "micro"},
-    {"doctor"},
+    {"labelling", "evaluation", "plot", "demo", "micro"},
+    {"doctor", "report"},
     {"cli"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
