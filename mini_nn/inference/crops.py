@@ -70,7 +70,7 @@ class Cropped:
         for part in ("model", "preprocess", "classes"):
             if not hasattr(classifier, part):
                 raise ValueError(
-                    f"crops: {classifier!r} has no {part}; a transfer.Classifier is needed, or use crops.predict"
+                    f"crops: {type(classifier).__name__} has no {part}; a transfer.Classifier is needed, or use crops.predict"
                 )
         self.passes = VIEWS[self.how]
         self.classes: tuple[str, ...] = tuple(classifier.classes)

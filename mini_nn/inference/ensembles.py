@@ -123,7 +123,7 @@ def shares(weights: Sequence[float] | None, count: int) -> Array:
 def answers(model: Any, output: Array) -> Array:
     """A member's output as probabilities (n, classes), float64."""
     if not isinstance(output, np.ndarray) or output.ndim != 2 or not np.isfinite(output).all():
-        raise ValueError(f"ensemble: {model!r} must give finite numbers (n, classes)")
+        raise ValueError(f"ensemble: {type(model).__name__} must give finite numbers (n, classes)")
     wide = output.astype(np.float64)
     if isinstance(model, Layer):
         ends = model.children()[-1:] if isinstance(model, Sequential) else [("", model)]
