@@ -87,8 +87,9 @@ def import_lines(wanted: Iterable[str], at: Home, extra: str = "", avoid: Iterab
 
 
 def taken(exercise: Exercise) -> set[str]:
-    """The names that the student will define in the same file."""
-    return {other.name for other in every().values() if other.lesson == exercise.lesson} | {exercise.name}
+    """The names that the student will define in the same file, and those that a notebook's cells call."""
+    own = {other.name for other in every().values() if other.lesson == exercise.lesson}
+    return own | {exercise.name, "check", "exercise", "picture", "show"}
 
 
 def aside(name: str) -> str:
