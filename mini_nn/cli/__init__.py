@@ -1,4 +1,4 @@
-"""The command line: `mini-nn predict | train | augment | summary | learn | demo | doctor`.
+"""The command line: `mini-nn predict | transfer | evaluate | ensemble | export | train | ... | doctor`.
 
 A command is a row of COMMANDS.  What is heavy is imported by the command that needs it, so that `mini-nn --help`
 answers at once.  Exit codes: 0 done, 1 done in part, 2 wrong input, 130 stopped with Ctrl-C, 141 the reader of the
@@ -7,16 +7,19 @@ output went away.
 
 import io
 import os
+import shlex
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
 from mini_nn import __version__
-from mini_nn.cli import course, networks, predicting, training
+from mini_nn.cli import course, judging, networks, predicting, training, transferring
 from mini_nn.cli.command import Command as Command
 from mini_nn.cli.command import complain
 
-COMMANDS = (*predicting.COMMANDS, *training.COMMANDS, *networks.COMMANDS, *course.COMMANDS)
+COMMANDS = (
+    *predicting.COMMANDS, *transferring.COMMANDS, *judging.COMMANDS, *training.COMMANDS, *networks.COMMANDS, *course.COMMANDS,
+)  # fmt: skip
 
 
 def parser() -> ArgumentParser:
@@ -56,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # a file's name may have letters that a console lacks
             stream.reconfigure(errors="backslashreplace")
     args = parser().parse_args(argv)
+    args.typed = shlex.join(["mini-nn", *(sys.argv[1:] if argv is None else argv)])
     try:
         code: int = args.run(args)
         sys.stdout.flush()

@@ -8,6 +8,8 @@ from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
+MODEL = "model.safetensors"
+
 
 class Command(NamedTuple):
     """A row of COMMANDS: its name, what it is for, a function args -> exit code, and what it takes."""
@@ -31,12 +33,24 @@ def at_least_one(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is no whole number from 0")
+    return int(text)
+
+
 def size(text: str) -> tuple[int, int]:
     """'160' or '160x224' (height x width)."""
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.isdecimal() for side in sides):
         raise ArgumentTypeError(f"{text!r} is no size: 160, or height x width as 160x224")
     return int(sides[0]), int(sides[-1])
+
+
+def holds_model(word: str) -> bool:
+    """Whether a word names the folder of a run, or its model.safetensors."""
+    path = Path(word)
+    return os.path.isfile(path / MODEL) or (path.suffix == ".safetensors" and os.path.isfile(path))  # noqa: PTH113
 
 
 def expand(word: str) -> list[str]:
