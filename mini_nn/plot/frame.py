@@ -68,19 +68,39 @@ def figure(columns: int, width: float, height: float) -> tuple["Figure", list["A
     return new, axes
 
 
-def sheet(
-    rows: int, columns: int, lines: float, side: float = 1.35, title: str = ""
-) -> tuple["Figure", list[list["Axes"]]]:
-    """A grid of pictures without axes, each with room for some lines of text."""
-    from matplotlib.figure import Figure
+class Sheet:
+    """A grid of pictures on one page, each below a few lines of text.  Lengths are inches.
 
-    new = Figure(figsize=(columns * side + 0.2, rows * (side + 0.17 * lines) + 0.5), layout="constrained")
-    axes = new.subplots(rows, columns, squeeze=False).tolist()
-    for one in (one for row in axes for one in row):
-        one.axis("off")
-    if title:
-        new.suptitle(title, fontsize=10, color=DARK)
-    return new, axes
+    One pair of axes holds them all: a pair for each would take matplotlib seconds.
+    """
+
+    def __init__(
+        self, rows: int, columns: int, lines: float, side: float = 1.35, title: str = "", left: float = 0.1
+    ) -> None:
+        from matplotlib.figure import Figure
+
+        self.side, self.text, self.left, self.top = side, 0.15 * lines + 0.05, left, 0.4 if title else 0.1
+        width = left + columns * (side + 0.1)
+        height = self.top + rows * (side + self.text + 0.1)
+        self.figure = Figure(figsize=(width, height))
+        self.axes = self.figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0), autoscale_on=False)
+        self.axes.axis("off")
+        self.axes.text(width / 2, 0.2, title, ha="center", va="center", fontsize=10, color=DARK)
+
+    def place(self, row: int, column: int) -> tuple[float, float]:
+        """The left and the upper end of a picture."""
+        left = self.left + column * (self.side + 0.1)
+        return left, self.top + row * (self.side + self.text + 0.1) + self.text
+
+    def show(self, row: int, column: int, image: Array, said: str = "", **options: Any) -> None:
+        """Draw an image (H, W) or (H, W, 3), and what is said above it."""
+        x, y = self.place(row, column)
+        extent = (x, x + self.side, y + self.side, y)
+        self.axes.imshow(image, extent=extent, aspect="auto", **options)
+        if said:
+            self.axes.text(
+                x + self.side / 2, y - 0.04, said, ha="center", va="bottom", fontsize=7, color=DARK
+            )
 
 
 def tile(source: photos.Source) -> Array:

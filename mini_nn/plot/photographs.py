@@ -1,7 +1,7 @@
 """Sheets of photographs: the worst mistakes, what spoke for a class, which look alike to a network."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,10 +11,7 @@ from mini_nn.inference import looking
 from mini_nn.metrics import labels, matrix
 from mini_nn.ops import Array
 from mini_nn.ops.softmax import forward as softmax
-from mini_nn.plot.frame import COLUMNS, DARK, VALID, Target, save, sheet, text, tile
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from mini_nn.plot.frame import COLUMNS, VALID, Sheet, Target, save, text, tile
 
 
 def mistakes(
@@ -39,14 +36,12 @@ def mistakes(
     shown = wrong[:most]
     title = f"{len(wrong)} of {len(y)} wrong" + (f", the {most} surest of them" if len(wrong) > most else "")
     columns = min(COLUMNS, max(3, len(shown)))
-    new, axes = sheet(max(1, -(-len(shown) // columns)), columns, 3.2, title=title)
+    page = Sheet(max(1, -(-len(shown) // columns)), columns, 3, title=title)
     for i, where in enumerate(shown):
-        one = axes[i // columns][i % columns]
-        one.imshow(tile(paths[where]))
         is_, taken, share = classes[y[where]], classes[chosen[where]], p[where, chosen[where]]
         said = f"is {text(is_, 18)}\ntaken for\n{text(taken, 17)}, {share:.0%}"
-        one.set_title(said, fontsize=7, color=DARK)
-    save(new, path)
+        page.show(i // columns, i % columns, tile(paths[where]), said)
+    save(page.figure, path)
 
 
 def cams(sources: Sequence[photos.Source], classifier: Any, path: Target) -> None:
@@ -58,28 +53,29 @@ def cams(sources: Sequence[photos.Source], classifier: Any, path: Target) -> Non
         raise ValueError("cams: there are no photographs")
     columns = min(COLUMNS, len(sources))
     groups = -(-len(sources) // columns)
-    new, axes = sheet(2 * groups, columns, 0.8, title="what speaks for the class that was chosen")
+    page = Sheet(2 * groups, columns, 1, title="what speaks for the class that was chosen")
     for i, source in enumerate(sources):
         window = classifier.preprocess.window(photos.read(source))
         x = classifier.preprocess(source)[None]
         p = softmax(classifier.model(x))[0]
         heat = looking.class_activation(classifier.model, x, p.argmax(keepdims=True))[0]
-        above, below = axes[i // columns * 2][i % columns], axes[i // columns * 2 + 1][i % columns]
-        above.imshow(window)
-        above.set_title(f"{text(classifier.classes[p.argmax()], 16)}, {p.max():.0%}", fontsize=8, color=DARK)
-        overlay(below, window, heat)
-    save(new, path)
+        said = f"{text(classifier.classes[p.argmax()], 17)}, {p.max():.0%}"
+        page.show(i // columns * 2, i % columns, window, said)
+        overlay(page, i // columns * 2 + 1, i % columns, window, heat)
+    save(page.figure, path)
 
 
-def overlay(axes: "Axes", window: Array, heat: Array) -> None:
+def overlay(page: Sheet, row: int, column: int, window: Array, heat: Array) -> None:
     """The window in grey, and over it the positive part of a map (h, w), enlarged."""
     size = window.shape[1], window.shape[0]
     large = np.asarray(Image.fromarray(heat.astype(np.float32)).resize(size, Image.Resampling.BICUBIC))
     share = np.clip(large / max(float(large.max()), 1e-12), 0, 1)
-    axes.imshow(window.mean(2), cmap="gray", vmin=0, vmax=255)
-    axes.imshow(share, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.5 * share)
+    page.show(row, column, window.mean(2), cmap="gray", vmin=0, vmax=255)
+    page.show(row, column, share, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.5 * share)
     if 0 < (share > 0.5).mean() < 1:
-        axes.contour(share, [0.5], colors="white", linewidths=1)
+        left, top = page.place(row, column)
+        across, down = (page.side * (np.arange(n) + 0.5) / n for n in size)
+        page.axes.contour(left + across, top + down, share, [0.5], colors="white", linewidths=1)
 
 
 def neighbours(
@@ -104,25 +100,22 @@ def neighbours(
     asked = np.unique(np.linspace(0, n - 1, 6).astype(int)) if queries is None else np.asarray(queries)
     k = min(k, n - 1)
     unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    new, axes = sheet(len(asked), k + 1, 1.3, title="each photograph on the left, and the most similar ones")
-    for line, query in zip(axes, asked, strict=True):
+    page = Sheet(len(asked), k + 1, 1, title="each photograph on the left, and the most similar ones")
+    for row, query in enumerate(asked):
         cosine = unit @ unit[query]
         cosine[query] = np.inf  # itself first
-        for one, where in zip(line, np.argsort(-cosine, kind="stable"), strict=False):
-            one.imshow(tile(sources[where]))
+        for column, where in enumerate(np.argsort(-cosine, kind="stable")[: k + 1]):
             name = text(names[where], 14) if names else ""
-            one.set_title(
-                name if where == query else f"{name} {cosine[where]:.2f}".strip(), fontsize=8, color=DARK
-            )
+            said = f"{name} {cosine[where]:.2f}".strip() if column else name
+            page.show(row, column, tile(sources[where]), said)
             if names and names[where] != names[query]:
-                frame(one)
-    save(new, path)
+                frame(page, row, column)
+    save(page.figure, path)
 
 
-def frame(axes: "Axes") -> None:
+def frame(page: Sheet, row: int, column: int) -> None:
     """A dashed line round a picture."""
     from matplotlib.patches import Rectangle
 
-    around = Rectangle((0, 0), 1, 1, fill=False, edgecolor=VALID, linestyle="--", linewidth=3)
-    around.set(transform=axes.transAxes, clip_on=False)
-    axes.add_patch(around)
+    around = page.place(row, column), page.side, page.side
+    page.axes.add_patch(Rectangle(*around, fill=False, edgecolor=VALID, linestyle="--", linewidth=3))
