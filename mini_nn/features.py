@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from mini_nn import photos
@@ -61,10 +60,10 @@ def compute(
 ) -> Array:
     """What the classifier of `model` would be given for each photograph: (n, d), in the order of `paths`.
 
-    With views of K > 1, (n, K, d).  One photograph at a time goes through the network, so a row has the same bytes
-    whatever is beside it.  cache: a folder; what is in it is not computed again, what a kill interrupts goes on from the
-    last file of rows.  workers: processes; inside `with joblib.parallel_config("dask")` the cluster's, which must see the
-    photographs under the same paths.
+    With views of K > 1, (n, K, d).  One photograph at a time goes through the network, on one core, so a row has the
+    same bytes whatever is beside it.  cache: a folder; what is in it is not computed again, what a kill interrupts goes
+    on from the last file of rows.  workers: processes, each of which keeps a core busy; inside
+    `with joblib.parallel_config("dask")` the cluster's, which must see the photographs under the same paths.
     """
     files = as_paths(paths)
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 1:
@@ -123,7 +122,9 @@ def computed(source: Source, missing: list[tuple[str, Path]], workers: int) -> I
     try:
         from joblib import Parallel, delayed
     except ImportError:
-        raise ImportError("features.compute needs joblib: pip install 'mini-nn[eval]'") from None
+        raise ImportError(
+            "features.compute needs joblib and scikit-learn: pip install 'mini-nn[eval]'"
+        ) from None
     size = min(CHUNK, max(1, -(-len(missing) // (4 * workers))))
     chunks = [missing[i : i + size] for i in range(0, len(missing), size)]
     if chunks:
@@ -134,12 +135,14 @@ def computed(source: Source, missing: list[tuple[str, Path]], workers: int) -> I
 
 def rows_of(source: Source, chunk: list[tuple[str, Path]]) -> dict[str, Array]:
     """(K, d) for each photograph of the chunk.  Runs in a worker."""
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
     found = {}
-    for name, path in chunk:
-        x = images(source, path, name)
-        if content(path) != name:
-            raise ValueError(f"{path} changed while its features were computed; compute them again")
-        found[name] = np.concatenate([source.body(image[None]) for image in x])
+    with threadpool_limits(1):  # a product that is shared out to two threads ends in other digits
+        for name, path in chunk:
+            found[name] = np.concatenate([source.body(x[None]) for x in images(source, path, name)])
+            if content(path) != name:
+                raise ValueError(f"{path} changed while its features were computed; compute them again")
     return found
 
 

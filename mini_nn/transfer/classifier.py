@@ -103,7 +103,7 @@ def load(folder: str | os.PathLike[str]) -> Classifier:
         classifier = Classifier(
             model, Preprocess.from_dict(about["preprocess"]), map(str, about["classes"]), float(about["sure"])
         )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no classifier of mini_nn's, or it is damaged: {error}") from error
     weights.load(model, path)
     return classifier

@@ -23,7 +23,7 @@ from mini_nn.transfer.head import Counts, Search, fit_head, folds, grouped
 from mini_nn.transfer.parts import new_head
 from mini_nn.transfer.run import FEW, Run, Tried
 from mini_nn.transfer.strategies import STRATEGIES, Strategy
-from mini_nn.transfer.tune import start, tune
+from mini_nn.transfer.tune import learner, start, tune
 from mini_nn.weights.preprocess import Preprocess
 
 Model = str | tuple[Any, ...]  # a pretrained network's name, or (network, preprocess, ...)
@@ -105,7 +105,7 @@ def fit(
             "model": model if isinstance(model, str) else network.recipe_name,
             "seed": seed,
             "valid": valid,
-            "settings": settings(plans[kept]),
+            "settings": settings(plans[kept], len(splits.train)),
         },
         splits,
         best.search,
@@ -127,8 +127,13 @@ def planned(strategy: str, changes: Mapping[str, Any]) -> dict[str, Strategy]:
     return {name: STRATEGIES[name]._replace(**changes) for name in names}
 
 
-def settings(strategy: Strategy) -> dict[str, Any]:
-    return {**strategy._asdict(), "augment": strategy.augment.to_json()}
+def settings(strategy: Strategy, photographs: int) -> dict[str, Any]:
+    """What the strategy stands for, as JSON."""
+    return {
+        **strategy._asdict(),
+        "epochs": strategy.rounds(photographs),
+        "augment": strategy.augment.to_json(),
+    }
 
 
 def attempts(
@@ -174,7 +179,7 @@ def attempt(task: Task, name: str, plan: Strategy) -> Outcome:
 def head_alone(task: Task, plan: Strategy) -> Outcome:
     """Strategy A: features, a regularised head on them, and the head put into the network."""
     learn, judge = task.splits.train, task.splits.valid
-    x = rows(task, [*learn.paths, *judge.paths])
+    x = rows(task, plan, [*learn.paths, *judge.paths])
     since = time.perf_counter()
     rng = np.random.default_rng(task.seed)
     fold = folds(learn.y, grouped(list(learn.paths), task.splits.alike), rng)
@@ -182,7 +187,7 @@ def head_alone(task: Task, plan: Strategy) -> Outcome:
     model = new_head(copy.deepcopy(task.model), len(task.splits.classes), rng)
     arrays = dict(named_arrays(model))
     arrays["classifier.weight"].value, arrays["classifier.bias"].value = head
-    logits = head.logits(x)
+    logits = head.logits(x[:, 0])
     seconds = time.perf_counter() - since
     judged = measured(logits[: len(learn)], learn.y) + measured(logits[len(learn) :], judge.y)
     classifier = Classifier(model, task.preprocess, task.splits.classes)  # type: ignore[arg-type]
@@ -191,8 +196,11 @@ def head_alone(task: Task, plan: Strategy) -> Outcome:
     )
 
 
-def rows(task: Task, paths: list[Path]) -> Array:
-    return features.compute(task.model, task.preprocess, paths, task.cache, task.workers, quiet=task.quiet)
+def rows(task: Task, plan: Strategy, paths: list[Path]) -> Array:
+    """(n, views, d)."""
+    views = features.Views(plan.views, plan.augment)
+    x = features.compute(task.model, task.preprocess, paths, task.cache, task.workers, views, task.quiet)
+    return x.reshape(len(paths), plan.views, -1)
 
 
 def measured(logits: Array, y: Array) -> tuple[float, float]:
@@ -203,17 +211,18 @@ def measured(logits: Array, y: Array) -> tuple[float, float]:
 
 
 def estimate(task: Task, plan: Strategy) -> float:
-    """Seconds that a training would take: one step is measured."""
+    """Seconds that a training would take: a step is measured, the second, since the first compiles."""
     rng = np.random.default_rng(0)
-    model = start(task.model, plan, len(task.splits.classes), rng)
+    layer = learner(start(task.model, plan, len(task.splits.classes), rng), plan)
     side = plan.size or task.preprocess.size
     n = len(task.splits.train)
     size = min(plan.batch_size, n)
     x = rng.normal(size=(size, side, side, 3)).astype(np.float32)
-    since = time.perf_counter()
-    logits, cache = model.forward(x, train=True)
-    model.backward(np.zeros_like(logits), cache)
-    return (time.perf_counter() - since) * plan.epochs * math.ceil(n / size)
+    for _ in range(2):
+        since = time.perf_counter()
+        logits, cache = layer.forward(x, train=True)
+        layer.backward(np.zeros_like(logits), cache)
+    return (time.perf_counter() - since) * plan.rounds(n) * math.ceil(n / size)
 
 
 def cross_validated(task: Task, name: str, plan: Strategy) -> Counts | None:
@@ -226,7 +235,7 @@ def cross_validated(task: Task, name: str, plan: Strategy) -> Counts | None:
     groups = grouped(list(every.paths), task.splits.alike)
     fold = folds(every.y, groups, rng, **({} if name == "A" else {"most": TUNED_FOLDS}))
     if name == "A":
-        return fit_head(rows(task, list(every.paths)), every.y, len(every.classes), fold)[1]
+        return fit_head(rows(task, plan, list(every.paths)), every.y, len(every.classes), fold)[1]
     right = 0
     for k in range(fold.max() + 1):
         parts = every.take(np.flatnonzero(fold != k)), every.take(np.flatnonzero(fold == k))
@@ -251,4 +260,12 @@ def sweep(
     except ImportError:
         raise ImportError("sweep needs joblib: pip install 'mini-nn[eval]'") from None
     given = [{"workers": 1, "quiet": True, **one} for one in settings]
-    return list(Parallel(workers, batch_size=1)(delayed(fit)(source, **one) for one in given))
+    return list(Parallel(workers, batch_size=1)(delayed(alone)(source, one) for one in given))
+
+
+def alone(source: Any, settings: Mapping[str, Any]) -> Run:
+    """fit in one process, also where a cluster would take its parts: it takes whole runs."""
+    from joblib import parallel_config
+
+    with parallel_config("sequential"):
+        return fit(source, **settings)

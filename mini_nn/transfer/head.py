@@ -2,9 +2,9 @@
 
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,41 +55,46 @@ class Search(NamedTuple):
 def fit_head(
     features: Array, y: Array, classes: int, fold: Array
 ) -> tuple[Head, Counts | None, list[Search]]:
-    """The head, what cross-validation says of it, and what was tried.  `fold` is that of `folds`."""
-    head_of, tried = prepared(features), []
+    """The head, what cross-validation says of it, and what was tried.  `fold` is that of `folds`.
+
+    features (n, d), or (n, views, d): learned from are all views, judged is the first.
+    """
+    views = features.shape[1] if features.ndim == 3 else 1
+    first = features.reshape(len(y), views, -1)[:, 0]
+    learn, tried = prepared(features.reshape(len(y) * views, -1), y.repeat(views), classes), []
     judged = fold >= 0
     for strength in STRENGTHS if judged.any() else ():
         logits = np.zeros((len(y), classes), np.float32)
         for k in range(int(fold.max()) + 1):
             rest = fold != k
-            logits[~rest] = head_of(rest, y, classes, strength).logits(features[~rest])
+            logits[~rest] = learn(rest.repeat(views), strength).logits(first[~rest])
         loss, _ = softmax_cross_entropy(logits[judged], y[judged])
         tried.append(Search(strength, loss, int((logits[judged].argmax(1) == y[judged]).sum())))
     best = min(tried, key=lambda one: one.loss, default=Search(0.1, math.nan, 0))
     counts = Counts(best.right, int(judged.sum()), int(fold.max()) + 1) if tried else None
-    return head_of(np.ones(len(y), bool), y, classes, best.strength), counts, tried
+    return learn(np.ones(len(y) * views, bool), best.strength), counts, tried
 
 
-def prepared(features: Array) -> Any:
-    """A function (rows, y, classes, strength) -> Head, for features that are centred and scaled once.
+def prepared(features: Array, y: Array, classes: int) -> Callable[[Array, float], Head]:
+    """A function (which rows, strength) -> Head, for features that are centred and scaled once.
 
     With fewer photographs than features, the weights lie in the span of the photographs (the penalty has no use for the
     rest), so the problem is solved there and is much smaller: z = u s of the features' u s v^T.
     """
     x = features.astype(np.float64)
     centre = x.mean(0)
-    scale = np.sqrt(((x - centre) ** 2).sum(1).mean()) or 1.0  # the mean length becomes 1 ...
-    scale /= 10  # ... or 10: then the strengths above are the ones that matter
+    # the mean length becomes 10: then the strengths above are the ones that matter
+    scale = np.sqrt(((x - centre) ** 2).sum(1).mean()) / 10 or 1.0
     x = (x - centre) / scale
     u, s, vt = np.linalg.svd(x, full_matrices=False)
     z = u * s
 
-    def head_of(rows: Array, y: Array, classes: int, strength: float) -> Head:
+    def learn(rows: Array, strength: float) -> Head:
         weight, bias = solve(z[rows], y[rows], classes, strength)
         weight = vt.T @ weight / scale
         return Head(weight.astype(np.float32), (bias - centre @ weight).astype(np.float32))
 
-    return head_of
+    return learn
 
 
 def solve(z: Array, y: Array, classes: int, strength: float) -> tuple[Array, Array]:
@@ -101,8 +106,8 @@ def solve(z: Array, y: Array, classes: int, strength: float) -> tuple[Array, Arr
         raise ImportError("strategy A needs scikit-learn: pip install 'mini-nn[eval]'") from None
     weight, bias = np.zeros((z.shape[1], classes)), np.zeros(classes)
     seen = np.unique(y)
-    if len(seen) < 2:
-        raise ValueError("a classifier learns from photographs of two classes or more")
+    if len(seen) < 2:  # a fold without the others
+        return weight, np.where(np.isin(np.arange(classes), seen), 0.0, -20.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # stopped early is regularised, too
         found = LogisticRegression(C=strength, max_iter=300).fit(z, y)

@@ -1,5 +1,6 @@
 """The strategies, as data: what learns, from what start, and how."""
 
+import math
 from typing import NamedTuple
 
 from mini_nn.core import Layer
@@ -16,6 +17,10 @@ MILD = Recipe(
 )
 
 
+STEPS = 180
+EPOCHS = 5, 40  # the fewest and the most
+
+
 class Strategy(NamedTuple):
     """One way to make a classifier of a network that has seen ImageNet."""
 
@@ -23,17 +28,23 @@ class Strategy(NamedTuple):
     last_stages: int | None = None  # how many of the stages learn; 0: the head alone; None: everything
     pretrained: bool = True
     size: int | None = 128  # pixels a side; None: the network's own
-    epochs: int = 12
+    epochs: int | None = None  # None: about STEPS steps, so few photographs are seen more often than many
     lr: float = 5e-3  # of the classifier
     body: float = 0.1  # the rate of the last stage, as a share of lr
     decay: float = 1.0  # and of each stage further down, as a share of the one above it
     batch_size: int = 16
     weight_decay: float = 0.02
     label_smoothing: float = 0.05
-    patience: int | None = (
-        4  # epochs without a better validation loss; None: run them all, keep the last weights
-    )
+    patience: int | None = 4  # epochs without a better validation loss; None: all epochs, the last weights
     augment: Recipe = MILD
+    views: int = 1  # A: each photograph as it is, and views - 1 fixed variants of it by `augment`
+
+    def rounds(self, photographs: int) -> int:
+        """How many epochs."""
+        if self.epochs is not None:
+            return self.epochs
+        least, most = EPOCHS
+        return min(max(round(STEPS / math.ceil(photographs / self.batch_size)), least), most)
 
     def until(self, model: Layer) -> str:
         """The first layer that learns."""

@@ -72,6 +72,11 @@ def start(model: Network, strategy: Strategy, classes: int, rng: np.random.Gener
     return model
 
 
+def learner(model: Network, strategy: Strategy) -> Layer:
+    """The model as it trains: nothing is remembered of layers that only predict."""
+    return Tail(model, strategy.until(model)) if strategy.pretrained else model
+
+
 def tune(
     model: Network,
     how: Preprocess,
@@ -92,15 +97,15 @@ def tune(
         model, rates(model, strategy.lr, strategy.body, strategy.decay),
         weight_decay=strategy.weight_decay, no_decay=("norm", "bias"),
     )  # fmt: skip
-    learner: Layer = Tail(model, strategy.until(model)) if strategy.pretrained else model
+    epochs = strategy.rounds(len(learn))
     records = train.fit(
-        learner,
+        learner(model, strategy),
         loader,
         valid,
         optimiser,
-        strategy.epochs,
+        epochs,
         partial(softmax_cross_entropy, label_smoothing=strategy.label_smoothing),
-        schedules.OneCycle(strategy.lr, strategy.epochs * len(loader), pct_start=0.2),
+        schedules.OneCycle(strategy.lr, epochs * len(loader), pct_start=0.2),
         max_norm=5.0,
         quiet=quiet,
     )
