@@ -124,13 +124,13 @@ def edited(where: str, *changes: tuple[str, str]) -> Callable[[], Function]:
 
 
 def without_docstring(source: str) -> str:
-    """The lines of a function but for its docstring, whose words are no code to edit."""
+    """The lines of a function but for its decorators, which may register it, and its docstring, whose words are no code to edit."""
     (node,) = ast.parse(source).body
     assert isinstance(node, ast.FunctionDef)
+    lines, first = source.splitlines(keepends=True), node.lineno - 1
     if ast.get_docstring(node) is None or len(node.body) == 1:
-        return source
-    lines = source.splitlines(keepends=True)
-    return "".join(lines[: node.body[0].lineno - 1] + lines[node.body[0].end_lineno :])
+        return "".join(lines[first:])
+    return "".join(lines[first : node.body[0].lineno - 1] + lines[node.body[0].end_lineno :])
 
 
 def mistake(id: str, what: str, look: str, where: str, *changes: tuple[str, str]) -> Mistake:
