@@ -7,6 +7,7 @@ has them.  The batch may have any size, height and width are fixed: TensorFlow's
 import json
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,9 +86,11 @@ def onnx(
     runtime = package("onnxruntime")
     shape = (*sides(size, how, network), network.options["in_channels"])
     ends = probabilities if probabilities is not None else network is not source
+    if how is not None:
+        how = resized(how, shape)
     x = batch(photographs, how, shape)
     network.check(x)
-    data = built(network, shape, ends, about(source, network, shape)).SerializeToString()
+    data = built(network, shape, ends, about(source, how, network, shape)).SerializeToString()
     expected = softmax(network(x)) if ends else network(x)
     difference = compared(runtime, data, x, expected)
     if not difference <= TOLERANCE:
@@ -107,6 +110,16 @@ def sides(size: Any, how: Any, network: Network) -> tuple[int, int]:
     if len(pair) != 2 or not whole:
         raise ValueError(f"export: size must be pixels a side or (height, width), not {size!r}")
     return int(pair[0]), int(pair[1])
+
+
+def resized(how: Any, shape: tuple[int, int, int]) -> Any:
+    """The same preprocessing for images of another size."""
+    size = shape[0]
+    if size != shape[1]:
+        raise ValueError(f"export: a classifier prepares squares, size was {shape[0]} x {shape[1]}")
+    return (
+        how if size == how.size else replace(how, size=size, resize=max(size, how.resize * size // how.size))
+    )
 
 
 def built(network: Network, shape: Shape, ends: bool, metadata: dict[str, str]) -> Any:
@@ -249,7 +262,7 @@ NODES: dict[type, Callable[[Graph, Any, str, str, Shape], str]] = {
 PLAIN = {ReLU: "Relu", Sigmoid: "Sigmoid", Softmax: "Softmax"}  # nodes without arrays
 
 
-def about(source: Any, network: Network, shape: Shape) -> dict[str, str]:
+def about(source: Any, how: Any, network: Network, shape: Shape) -> dict[str, str]:
     """What the file says of itself: enough to prepare a photograph and to name the answer."""
     from mini_nn import __version__
 
@@ -258,7 +271,7 @@ def about(source: Any, network: Network, shape: Shape) -> dict[str, str]:
         "model": network.recipe_name,
         "input": f"x (batch, {shape[0]}, {shape[1]}, {shape[2]}) float32, channels red, green, blue",
     }
-    if how := getattr(source, "preprocess", None):
+    if how is not None:
         found["preprocess"] = json.dumps(how.to_dict())
         found["preprocess_in_words"] = f"{how}, for x in 0..255"
     if classes := getattr(source, "classes", None):

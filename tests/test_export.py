@@ -130,6 +130,16 @@ def test_the_file_says_how_to_use_it(tmp_path, rng):
     assert (given.name, given.shape) == ("x", ["batch", 40, 40, 3])
 
 
+def test_a_classifier_of_another_size_says_how_to_prepare_that_size(tmp_path, rng):
+    one = Classifier(small("mobilenet_v1", blocks.KERAS, rng), HOW, "abcde")
+    export.onnx(one, tmp_path / "a.onnx", 80)
+    said = {entry.key: entry.value for entry in onnx.load(tmp_path / "a.onnx").metadata_props}
+    how = Preprocess.from_dict(json.loads(said["preprocess"]))
+    assert (how.size, how.resize, how.mean) == (80, 92, HOW.mean)
+    with pytest.raises(ValueError, match="prepares squares, size was 40 x 50"):
+        export.onnx(one, tmp_path / "b.onnx", (40, 50))
+
+
 def test_the_softmax_can_be_chosen(tmp_path, rng):
     model = small("mobilenet_v1", blocks.KERAS, rng)
     x = rng.normal(size=(1, 40, 40, 3)).astype(np.float32)

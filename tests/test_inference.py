@@ -114,8 +114,9 @@ def test_classifiers_prepare_photographs_each_in_its_own_way(photographs):
     np.testing.assert_allclose(both.probabilities(photographs), expected, atol=1e-6)
     assert both.classes == ("a", "b", "c")
     assert both.passes == 2
-    with pytest.raises(ValueError, match="each in its own way"):
-        both(np.zeros((1, 32, 32, 3), np.float32))
+    for given in (members, [crops.Cropped(members[0])], [inference.ensemble([classifier(0)])]):
+        with pytest.raises(ValueError, match="each in its own way"):
+            inference.ensemble(given)(np.zeros((1, 32, 32, 3), np.float32))
 
 
 def test_classifiers_of_one_preprocessing_take_a_batch_too(photographs):

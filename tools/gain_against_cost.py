@@ -238,7 +238,8 @@ def markdown(found: dict[str, Any]) -> str:
         ]
         for part in ("signs", "spoiled"):
             one = found.get(part, {}).get("found", {}).get("ways", {}).get(way)
-            cells += [percent(one["accuracy"]), percent(one["gain"], "+")] if one else ["", ""]
+            gain = percent(one["gain"], "+") if one and way != "Lite0, centre" else ""
+            cells += [percent(one["accuracy"]), gain] if one else ["", ""]
         lines.append("| " + " | ".join(cells) + " |")
     if "signs" in found:
         lines.append(
@@ -264,8 +265,7 @@ def spoiled_tables(found: dict[str, Any]) -> list[str]:
             f"| {way} | " + " | ".join(str(each[name]) for name in names) + " |"
             for way, each in found["right of 20"].items()
         ),
-        "\n"
-        + "  ".join(f"*{name}*: {what[0].lower() + what[1:]}" for name, what in found["severity"].items()),
+        "\n" + "; ".join(f"*{name}*: {what[:-1].lower()}" for name, what in found["severity"].items()),
     ]
 
 

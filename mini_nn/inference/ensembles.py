@@ -31,7 +31,10 @@ class Ensemble:
     def __call__(self, x: Array) -> Array:
         if not takes_photographs(self.models[0]):
             return self.combine([answers(model, model(x)) for model in self.models])
-        if len({getattr(model, "preprocess", None) for model in self.models}) > 1:
+        hows = [
+            getattr(model, "preprocess", object()) for model in self.models
+        ]  # crops have more than one view
+        if any(how != hows[0] for how in hows) or not hasattr(self.models[0], "model"):
             raise ValueError(
                 "ensemble: its members prepare photographs each in its own way, so no batch is right for all of them; "
                 "use .probabilities(paths)"
