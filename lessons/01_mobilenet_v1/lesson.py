@@ -498,13 +498,13 @@ picture(
     fig,
     alt="Five photographs' outlines of 224 x 224 pixels with the gradient of the middle output pixel, after blocks 1, 4, 6, 11 and 13 of "
     "an untrained MobileNet v1. A white square, the predicted field, grows from 7 pixels a side over 27, 59 and 219 to 315, which is more "
-    "than the photograph. Inside it the brightness gathers in the middle and fades towards the edge; a dashed square, about half as "
-    "wide, holds half of it.",
+    "than the photograph. Inside it the brightness gathers in the middle and fades towards the edge; a dashed square, a "
+    "third to two fifths as wide, holds half of it.",
 )
 print({f"after block {depth}": f"{field} pixels" for depth, field in fields.items()})
 assert list(fields.values()) == [7, 27, 59, 219, 315]
 assert predicted(11)[3] < 224 <= predicted(12)[3]
-assert all(halves[depth] < 0.65 * fields[depth] for depth in (4, 6, 11))  # an even light would need 0.71
+assert all(halves[depth] < 0.45 * fields[depth] for depth in fields)  # an even light would need 0.71
 
 # %% [markdown]
 # After block 11 the field has 219 pixels a side, after block 12 it is larger than the photograph. (The middle pixel
@@ -555,7 +555,7 @@ picture(
     alt="What is left of parameters, multiply-adds and time, against the width multiplier (left) and the resolution (right). Multiply-adds "
     "follow the square of either knob, a little above it for the width. Parameters fall with the width more slowly, to 31 percent at one "
     "half, and do not change with the resolution. The measured time is drawn too: "
-    f"{by_width[1, 2] / by_width[3, 2]:.0%} at half the width, {by_size[0, 2] / by_size[3, 2]:.0%} at 128 pixels.",
+    f"{by_width[1, 2] / by_width[-1, 2]:.0%} at half the width, {by_size[0, 2] / by_size[-1, 2]:.0%} at 128 pixels.",
 )
 published = dict(zip(widths, (51.6, 64.3, 68.4, 70.4), strict=True))
 for width, (params, macs, spent) in zip(widths, by_width, strict=True):
