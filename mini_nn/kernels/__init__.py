@@ -32,7 +32,7 @@ WORTH = 1 << 19  # inner steps below which waking a thread (about 60 us) costs m
 def cache_folder() -> Path:
     """Where compiled kernels are kept: a folder for each version of the sources and of Numba."""
     digest = hashlib.sha256(numba.__version__.encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(source.name.encode() + source.read_bytes())
     base = os.environ.get("NUMBA_CACHE_DIR")
     folder = (Path(base) if base else user_cache()) / f"kernels-{digest.hexdigest()[:12]}"

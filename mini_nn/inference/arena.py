@@ -1,0 +1,37 @@
+"""Where each buffer lies: two that are never needed at the same time may share a place."""
+
+from collections.abc import Iterable
+
+BUFFERS = ("X", "Y", "OTHER", "GATED", "SUMS", "SCRATCH")  # the columns of the table that name a buffer
+ALIGN = 16  # floats: a cache line
+
+
+def lifetimes(steps: Iterable[dict[str, int]], last: int, entry: int | None) -> dict[int, tuple[int, int]]:
+    """buffer -> (first step, last step) that names it.  `last` is read when all is done, `entry` is written before."""
+    found: dict[int, tuple[int, int]] = {}
+    steps = list(steps)
+    for i, step in enumerate(steps):
+        for column in BUFFERS:
+            if (buffer := step.get(column, -1)) >= 0:
+                found[buffer] = (found.get(buffer, (i, i))[0], i)
+    found[last] = (found.get(last, (0, 0))[0], len(steps))
+    if entry is not None:
+        found[entry] = (0, found.get(entry, (0, 0))[1])
+    return found
+
+
+def places(sizes: list[int], lives: dict[int, tuple[int, int]]) -> tuple[dict[int, int], int]:
+    """buffer -> place, and the floats needed in all: the largest first, each at the lowest place that is free for its life."""
+    taken: list[tuple[int, int, int]] = []  # (place, end, buffer)
+    found: dict[int, int] = {}
+    for buffer in sorted(lives, key=lambda b: -sizes[b]):
+        first, last = lives[buffer]
+        size, place = -(-sizes[buffer] // ALIGN) * ALIGN, 0
+        for start, end, other in sorted(taken):
+            if lives[other][0] <= last and first <= lives[other][1]:
+                if place + size <= start:
+                    break
+                place = max(place, end)
+        found[buffer] = place
+        taken.append((place, place + size, buffer))
+    return found, max((end for _, end, _ in taken), default=0)

@@ -1,0 +1,1 @@
+"""Kernels written with tiles of registers, and the program that runs a whole network of them."""

@@ -1,0 +1,83 @@
+"""y = activate(each channel of x convolved with its own filter + bias); x (images * H * W, C), w (K * K, C), C from 8.
+
+What makes it fast: four neighbouring outputs are computed at once, because their windows share most of their pixels;
+channels lie side by side, so that eight go into a vector; nothing is padded, windows at the border are cut instead.
+"""
+
+from numba import njit
+
+from mini_nn.kernels.tiles.activation import activate
+from mini_nn.kernels.tiles.registers import LANES, correlate, load, store, zeros
+
+AHEAD = 4  # outputs computed at once
+INLINE = {"nogil": True, "inline": "always"}
+
+
+@njit(**INLINE)
+def four(x, w, bias, y, kind, at, width, low, high, out, k, stride, strip):
+    """Outputs out:out+4, whose windows begin at pixel `at` and lie inside the image's columns."""
+    channels = x.shape[1]
+    for c in range(0, channels, LANES):
+        c = min(c, channels - LANES)  # noqa: PLW2901  (a last vector that would overhang is moved back)
+        total = zeros(AHEAD, 1) + load(bias, 0, c, 1, 1)
+        for i in range(low, high):
+            total = correlate(total, load(x, at + i * width, c, strip, 1), load(w, i * k, c, k, 1), stride)
+        store(y, out, c, activate(total, kind))
+
+
+@njit(nogil=True)
+def border(x, w, bias, y, kind, at, width, low, high, near, far, out, k):
+    """One output, whose window is cut to rows low:high and columns near:far of the filter."""
+    channels = x.shape[1]
+    for c in range(0, channels, LANES):
+        c = min(c, channels - LANES)  # noqa: PLW2901
+        total = zeros(1, 1) + load(bias, 0, c, 1, 1)
+        for i in range(low, high):
+            for j in range(near, far):
+                total += load(x, at + i * width + j, c, 1, 1) * load(w, i * k + j, c, 1, 1)
+        store(y, out, c, activate(total, kind))
+
+
+@njit(**INLINE)
+def row(x, w, bias, y, kind, k, stride, strip, shape, r):
+    """Output row r, counted through all images.  k, stride and strip = 3 stride + k, what four windows see, are literals."""
+    _, width, _, across, _, left = shape
+    inner = -(-left // stride)  # outputs inner:outer see no padding at the sides
+    outer = (width - k + left) // stride + 1
+    if outer - inner < AHEAD:
+        outer = inner
+    at, out, low, high = window(shape, k, stride, r)
+    o = 0
+    while o < across:
+        if inner <= o < outer:
+            o = min(o, outer - AHEAD)
+            four(x, w, bias, y, kind, at + o * stride, width, low, high, out + o, k, stride, strip)
+            o += AHEAD
+        else:
+            near = left - o * stride  # columns of the window that lie left of the image
+            near, far = max(0, near), min(k, width + near)
+            border(x, w, bias, y, kind, at + o * stride, width, low, high, near, far, out + o, k)
+            o += 1
+
+
+@njit(**INLINE)
+def any_row(x, w, bias, y, kind, k, stride, shape, r):
+    """The same for filters and strides that have no code of their own: one output at a time."""
+    _, width, _, across, _, left = shape
+    at, out, low, high = window(shape, k, stride, r)
+    for o in range(across):
+        near = left - o * stride
+        near, far = max(0, near), min(k, width + near)
+        border(x, w, bias, y, kind, at + o * stride, width, low, high, near, far, out + o, k)
+
+
+@njit(**INLINE)
+def window(shape, k, stride, r):
+    """(first pixel of the first window, first output, filter rows low:high that meet the image) of output row r.
+
+    shape: (height, width) of the image, of the output, and the padding (above, left).
+    """
+    height, width, down, across, above, left = shape
+    image, i = divmod(r, down)
+    top = i * stride - above
+    return (image * height + top) * width - left, r * across, max(0, -top), min(k, height - top)

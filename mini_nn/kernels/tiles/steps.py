@@ -1,0 +1,238 @@
+"""What a step of a program does: one function each.  `piece` is the piece of the step that this thread took."""
+
+import numpy as np
+from numba import njit
+
+from mini_nn.kernels.tiles.activation import IDENTITY, SIGMOID
+from mini_nn.kernels.tiles.depthwise import any_row, row
+from mini_nn.kernels.tiles.pointwise import PANEL, one_row, rows
+from mini_nn.kernels.tiles.registers import matrix
+from mini_nn.kernels.tiles.table import (
+    ABOVE,
+    ACROSS,
+    BY_PANEL,
+    DEPTHWISE,
+    DOWN,
+    DW31,
+    DW32,
+    DW51,
+    DW52,
+    EXCITE,
+    GATE,
+    GATED,
+    HEIGHT,
+    KERNEL,
+    LEFT,
+    LINEAR,
+    OP,
+    OTHER,
+    POINTWISE,
+    POOL,
+    RESIDUAL,
+    SCALE,
+    SCRATCH,
+    SIZE,
+    SPAN,
+    STEM,
+    STRIDE,
+    SUMS,
+    WIDTH,
+    K,
+    M,
+    N,
+    W,
+    X,
+    Y,
+)  # fmt: skip
+
+INLINE = {"nogil": True, "inline": "always"}
+
+
+@njit(**INLINE)
+def act(step, weights, image, arena, kind, piece, thread):
+    op = step[OP]
+    if op == POINTWISE:
+        product(step, weights, arena, None, kind, piece)
+    elif op == LINEAR:
+        product(step, weights, arena, None, IDENTITY, piece)
+    elif op == RESIDUAL:
+        product(step, weights, arena, matrix(arena, step[OTHER], step[M], step[N]), IDENTITY, piece)
+    elif op == DW31:
+        filtered(step, weights, arena, kind, piece, 3, 1, 6)
+    elif op == DW32:
+        filtered(step, weights, arena, kind, piece, 3, 2, 9)
+    elif op == DW51:
+        filtered(step, weights, arena, kind, piece, 5, 1, 8)
+    elif op == DW52:
+        filtered(step, weights, arena, kind, piece, 5, 2, 11)
+    elif op == DEPTHWISE:
+        filtered_by_any(step, weights, arena, kind, piece)
+    elif op == STEM:
+        stem(step, weights, image, arena, kind, piece, thread)
+    elif op == EXCITE:
+        excite(step, weights, arena, kind)
+    elif op == SCALE:
+        scale(step, arena, piece)
+    elif op == GATE:
+        gate(step, weights, arena, piece)
+    elif op == POOL:
+        pool(step, arena, piece)
+
+
+@njit(**INLINE)
+def packed(array, at, depth, width):
+    """Panels as pointwise.pack makes them."""
+    return matrix(array, at, -(-width // PANEL) * (1 + depth), PANEL)
+
+
+@njit(nogil=True)
+def product(step, weights, arena, residual, kind, piece):
+    m, k, n, size = step[M], step[K], step[N], step[SIZE]
+    x, y = matrix(arena, step[X], m, k), matrix(arena, step[Y], m, n)
+    w = packed(weights, step[W], k, n) if step[GATED] < 0 else packed(arena, step[GATED], k, n)
+    start, panels = piece * size, -(-n // PANEL)
+    if step[BY_PANEL]:
+        rows(x, w, y, residual, kind, 0, m, start, min(start + size, panels))
+    else:
+        rows(x, w, y, residual, kind, start, min(start + size, m), 0, panels)
+
+
+@njit(**INLINE)
+def geometry(step):
+    return step[HEIGHT], step[WIDTH], step[DOWN], step[ACROSS], step[ABOVE], step[LEFT]
+
+
+@njit(nogil=True)
+def filtered(step, weights, arena, kind, piece, k, stride, strip):
+    """Some output rows of a depthwise convolution; k, stride and strip are literals."""
+    c, across = step[K], step[ACROSS]
+    x = matrix(arena, step[X], step[HEIGHT] * step[WIDTH], c)
+    y = matrix(arena, step[Y], step[DOWN] * across, c)
+    bias, w = matrix(weights, step[W], 1, c), matrix(weights, step[W] + c, k * k, c)
+    first = piece * step[SIZE]
+    for r in range(first, min(first + step[SIZE], step[DOWN])):
+        row(x, w, bias, y, kind, k, stride, strip, geometry(step), r)
+        add_up(step, arena, y, piece, r, first)
+
+
+@njit(nogil=True)
+def filtered_by_any(step, weights, arena, kind, piece):
+    c, k = step[K], step[KERNEL]
+    x = matrix(arena, step[X], step[HEIGHT] * step[WIDTH], c)
+    y = matrix(arena, step[Y], step[DOWN] * step[ACROSS], c)
+    bias, w = matrix(weights, step[W], 1, c), matrix(weights, step[W] + c, k * k, c)
+    first = piece * step[SIZE]
+    for r in range(first, min(first + step[SIZE], step[DOWN])):
+        any_row(x, w, bias, y, kind, k, step[STRIDE], geometry(step), r)
+        add_up(step, arena, y, piece, r, first)
+
+
+@njit(nogil=True)
+def add_up(step, arena, y, piece, r, first):
+    """The row's channels into the piece's sums, while they are in the cache: squeeze-excite will want their mean."""
+    if step[SUMS] < 0:
+        return
+    c, across = step[K], step[ACROSS]
+    sums = matrix(arena, step[SUMS] + piece * c, 1, c)
+    if r == first:
+        for j in range(c):
+            sums[0, j] = 0
+    for p in range(r * across, (r + 1) * across):
+        for j in range(c):
+            sums[0, j] += y[p, j]
+
+
+@njit(nogil=True)
+def stem(step, weights, image, arena, kind, piece, thread):
+    """Some output rows of a standard convolution: the windows of a row side by side, then a product."""
+    height, width, down, across, above, left = geometry(step)
+    c, k, n, stride = step[K], step[KERNEL], step[N], step[STRIDE]
+    x = matrix(image, 0, height, width * c) if step[X] < 0 else matrix(arena, step[X], height, width * c)
+    w = packed(weights, step[W], k * k * c, n)
+    windows = matrix(arena, step[SCRATCH] + thread * step[SPAN], across, k * k * c)
+    first = piece * step[SIZE]
+    for r in range(first, min(first + step[SIZE], down)):
+        for a in range(k):
+            p = r * stride + a - above
+            for o in range(across):
+                near, at = (o * stride - left) * c, a * k * c
+                if 0 <= p < height and near >= 0 and near + k * c <= width * c:
+                    for j in range(k * c):
+                        windows[o, at + j] = x[p, near + j]
+                else:
+                    for j in range(k * c):
+                        inside = 0 <= p < height and 0 <= near + j < width * c
+                        windows[o, at + j] = x[p, near + j] if inside else np.float32(0)
+        rows(
+            windows,
+            w,
+            matrix(arena, step[Y] + r * across * n, across, n),
+            None,
+            kind,
+            0,
+            across,
+            0,
+            -(-n // PANEL),
+        )
+
+
+@njit(nogil=True)
+def excite(step, weights, arena, kind):
+    """The gate of squeeze-excite, from the sums of M pieces: C = K channels, N squeezed, HEIGHT * WIDTH pixels."""
+    c, n = step[K], step[N]
+    sums = matrix(arena, step[SUMS], step[M], c)
+    mean, squeezed = matrix(arena, step[OTHER], 1, c), matrix(arena, step[OTHER] + c, 1, n)
+    for j in range(c):
+        mean[0, j] = 0
+    for piece in range(step[M]):
+        for j in range(c):
+            mean[0, j] += sums[piece, j]
+    for j in range(c):
+        mean[0, j] /= np.float32(step[HEIGHT] * step[WIDTH])
+    reduce = packed(weights, step[W], c, n)
+    expand = packed(weights, step[W] + reduce.size, n, c)
+    for p in range(-(-n // PANEL)):
+        one_row(mean, reduce, squeezed, None, kind, 0, p)
+    for p in range(-(-c // PANEL)):
+        one_row(squeezed, expand, matrix(arena, step[Y], 1, c), None, SIGMOID, 0, p)
+
+
+@njit(nogil=True)
+def scale(step, arena, piece):
+    """Some rows of x times the gate, in place."""
+    x, g = matrix(arena, step[X], step[M], step[K]), matrix(arena, step[OTHER], 1, step[K])
+    first = piece * step[SIZE]
+    for i in range(first, min(first + step[SIZE], step[M])):
+        for j in range(step[K]):
+            x[i, j] *= g[0, j]
+
+
+@njit(nogil=True)
+def gate(step, weights, arena, piece):
+    """Some panels of the next product's weights, each row times its channel's gate: (x g) @ w = x @ (g w)."""
+    k, n = step[K], step[N]
+    w, out = packed(weights, step[W], k, n), packed(arena, step[Y], k, n)
+    first = piece * step[SIZE]
+    for p in range(first, min(first + step[SIZE], -(-n // PANEL))):
+        top = p * (1 + k)
+        for j in range(PANEL):
+            out[top, j] = w[top, j]
+        for i in range(k):
+            g = arena[step[OTHER] + i]
+            for j in range(PANEL):
+                out[top + 1 + i, j] = w[top + 1 + i, j] * g
+
+
+@njit(nogil=True)
+def pool(step, arena, piece):
+    """The mean over all pixels of some channels."""
+    m, c = step[M], step[K]
+    x, y = matrix(arena, step[X], m, c), matrix(arena, step[Y], 1, c)
+    first, last = piece * step[SIZE], min((piece + 1) * step[SIZE], c)
+    for j in range(first, last):
+        y[0, j] = 0
+    for i in range(m):
+        for j in range(first, last):
+            y[0, j] += x[i, j]
+    for j in range(first, last):
+        y[0, j] /= np.float32(m)
