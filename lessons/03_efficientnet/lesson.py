@@ -320,8 +320,8 @@ print(
 # %% [markdown]
 # The early block has stripes: its gates hardly depend on the image. Each channel has its factor, and that is all.
 # The late block does look at the image, but mostly says one thing about it, yes or no: the rows of 0, 2, 3, 5 and 6
-# show one and the same pattern, those of 1, 7, 8 and 9 show none. In numbers, over all drawn digits: how much of the
-# variance of the gates is between channels (fixed), and how much between images?
+# show one and the same pattern, that of 4 half of it, those of 1, 7, 8 and 9 none. In numbers, over all drawn
+# digits: how much of the variance of the gates is between channels (fixed), and how much between images?
 
 # %%
 seen = profile.outputs(model, x_drawn)
