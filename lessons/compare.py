@@ -11,7 +11,7 @@ from mini_nn.diagnosis import patterns
 
 
 class Difference(NamedTuple):
-    kind: str  # "shape", "dtype", "nan", "unknown", "error"
+    kind: str  # "shape", "dtype", "nan", "unknown", "error", "slow"
     text: str
     case: str = ""
 

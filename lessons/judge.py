@@ -241,6 +241,8 @@ def smallest(
     """The first difference in the first case that has one, with the case's settings."""
     for case, f, r in zip(cases(exercise.id), found, right, strict=True):
         if not equal(f[output], r[output], slack):
+            if f.raised and f.raised[0] == "TimeoutError":
+                return Difference("slow", f.raised[1], settings(case))
             if f.raised:
                 if f.raised[0] == "TypeError" and "argument" in f.raised[1]:
                     return Difference(
@@ -264,7 +266,7 @@ def tell_unknown(
     return answer(first.kind, f"{first}{rest}")
 
 
-KINDS = ("error", "shape", "dtype", "nan", "unknown")
+KINDS = ("slow", "error", "shape", "dtype", "nan", "unknown")
 
 
 @contextmanager
