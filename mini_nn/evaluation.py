@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from mini_nn import inference, metrics
 from mini_nn.folder_check import Check, several, shown
@@ -14,7 +15,7 @@ from mini_nn.inference import Cost
 from mini_nn.ops import Array
 from mini_nn.transfer import Counts
 
-TIMED = 8  # photographs that the milliseconds are measured on
+TIMED = 8  # photographs that are judged at a time, and that the milliseconds are measured on
 
 
 class Labelled(NamedTuple):
@@ -64,12 +65,16 @@ def labelled(found: Check, classes: Sequence[str]) -> Labelled:
     return Labelled(tuple(classes), tuple(found.paths[i] for i in keep), y, unknown, absent)
 
 
-def score(predictors: Mapping[str, Any], photographs: Labelled, rounds: int = 3) -> list[Score]:
+def score(
+    predictors: Mapping[str, Any], photographs: Labelled, rounds: int = 3, quiet: bool = False
+) -> list[Score]:
     """Judge classifiers, inference.crops.Cropped and Ensembles on the same photographs."""
     costs = inference.measure(predictors, photographs.paths[:TIMED], rounds)
     scores = []
     for name, predictor in predictors.items():
-        p = predictor.probabilities(photographs.paths)
+        starts = range(0, len(photographs.paths), TIMED)
+        bar = tqdm(starts, name, disable=True if quiet else None, delay=2)
+        p = np.concatenate([predictor.probabilities(photographs.paths[i : i + TIMED]) for i in bar])
         right = int((p.argmax(1) == photographs.y).sum())
         scores.append(Score(name, p, Counts(right, len(p)), metrics.ece(p, photographs.y), costs[name]))
     return scores

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+from tqdm import tqdm
 
 from mini_nn import photos
 from mini_nn.files import written_whole
@@ -36,10 +37,11 @@ def order(features: Array) -> Array:
         here = int(np.where(left, x @ x[here], -np.inf).argmax())
 
 
-def sheets(paths: Sequence[Path], folder: Path) -> list[Path]:
+def sheets(paths: Sequence[Path], folder: Path, quiet: bool = False) -> list[Path]:
     """Draw numbered photographs as contact_sheet.png, contact_sheet_2.png, ..., COLUMNS x ROWS on each."""
     written = []
-    for start in range(0, len(paths), COLUMNS * ROWS):
+    starts = range(0, len(paths), COLUMNS * ROWS)
+    for start in tqdm(starts, "contact sheets", disable=True if quiet else None, delay=2):
         page = start // (COLUMNS * ROWS)
         target = folder / ("contact_sheet.png" if page == 0 else f"contact_sheet_{page + 1}.png")
         with written_whole(target) as file:

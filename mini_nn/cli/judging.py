@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def evaluate_takes(parser: ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a run's folder")
+    parser.add_argument("model", metavar="RUN", help="a run's folder")
     parser.add_argument(
         "photos", type=Path, metavar="PHOTOS", help="a folder with a sub-folder for each class"
     )
@@ -35,13 +35,13 @@ def evaluate(args: Namespace) -> int:
     from mini_nn import evaluation, transfer
     from mini_nn.inference import crops
 
-    classifier = transfer.load(args.run)
+    classifier = transfer.load(args.model)
     found, known = labelled_in(args, classifier.classes)
     predictors: dict[str, Any] = {"the middle": classifier}
     if args.crops > 1:
         predictors[f"{args.crops} crops"] = crops.Cropped(classifier, args.crops)
-    scores = evaluation.score(predictors, known)
-    fresh = evaluation.fresh(args.run, found, known)
+    scores = evaluation.score(predictors, known, quiet=args.quiet)
+    fresh = evaluation.fresh(args.model, found, known)
     if args.json:
         print(json.dumps(evaluation.plain(scores, known, fresh), indent=1))
     else:
@@ -99,7 +99,7 @@ def ensemble(args: Namespace) -> int:
     if not args.photos:
         return name_photos(args, together, words)
     found, known = labelled_in(args, next(iter(members.values())).classes)
-    scores = evaluation.score({**members, f"together ({args.how})": together}, known)
+    scores = evaluation.score({**members, f"together ({args.how})": together}, known, quiet=args.quiet)
     if args.json:
         print(json.dumps(evaluation.plain(scores, known), indent=1))
     else:

@@ -18,7 +18,7 @@ def transfer_takes(parser: ArgumentParser) -> None:
     strategies = ("auto", "A", "B", "C", "scratch")
     parser.add_argument(
         "--strategy", choices=strategies, default="auto",
-        help="A: a new head; B: the later stages too; C: everything; auto: whichever is better (%(default)s)",
+        help="A: a new head; B: the later stages too; C: everything; auto: whichever is better; scratch: to compare with (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--model", default="efficientnet_lite0", metavar="NAME", help="a pretrained network (%(default)s)"
@@ -54,6 +54,7 @@ def transfer(args: Namespace) -> int:
             return ask_for_classes(args, model, loose)
     if not args.quiet:
         print(found)
+    check_enough(found)
     splits = found.splits(args.valid, args.seed)
     print(intention(args, len(splits.train), len(splits.valid)), flush=True)
     options = {
@@ -98,6 +99,21 @@ def prepared(args: Namespace) -> tuple[Any, dict[str, Any]]:
     return (network, tune.resized(how, args.size)), {k: v for k, v in changes.items() if v is not None}
 
 
+def check_enough(found: "Check") -> None:
+    base, names = found.base, found.classes
+    if not names:
+        why = f"; {len(found.broken)} cannot be read, {found.broken[0][1]}" if found.broken else ""
+        raise ValueError(
+            f"{base} has no class sub-folder with a photograph that can be read; it should look like "
+            f"{base / 'cat'}, {base / 'dog'}, ...{why}"
+        )
+    if len(names) < 2:
+        raise ValueError(
+            f"{base} has the one class {names[0]}; a classifier needs two or more: photographs of anything else in a "
+            'folder "other", say'
+        )
+
+
 def intention(args: Namespace, learn: int, judge: int) -> str:
     """Which strategy is taken and why, before it begins."""
     from mini_nn.transfer import STRATEGIES
@@ -133,7 +149,7 @@ def ask_for_classes(args: Namespace, model: tuple[Any, ...], loose: list[Path]) 
     cache = args.cache or files.user_cache() / "features"
     rows = features.compute(model[0], model[1], found.paths, cache, args.workers, quiet=args.quiet)
     paths = [found.paths[i] for i in labelling.order(rows)]
-    sheets = labelling.sheets(paths, args.out)
+    sheets = labelling.sheets(paths, args.out, args.quiet)
     labelling.write(table, paths, args.photos)
     print(
         f"{args.photos} has no sub-folder for each class, but {len(paths)} photographs.  In {args.out}: "

@@ -51,7 +51,7 @@ def drawn(draw: Callable[[io.BytesIO], None], alt: str) -> str:
     file = io.BytesIO()
     draw(file)
     width, height = Image.open(file).size
-    return img(file.getvalue(), "png", alt, width // 2, height // 2)
+    return img(file.getvalue(), "png", alt, width * 2 // 3, height * 2 // 3)
 
 
 def thumbnail(path: Path, alt: str) -> str:

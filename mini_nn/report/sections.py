@@ -34,12 +34,14 @@ def summary(run: Run, found: Check) -> str:
     most = int(np.argmax(found.counts))
     lines = [
         f"Strategy {run.strategy} was taken: {STRATEGIES[run.strategy].what}.",
-        f"Who always says {found.classes[most]} is right {found.counts[most] / len(found.y):.0%} of the time.",
+        f"To always say {found.classes[most]} would be right {found.counts[most] / len(found.y):.0%} of the time.",
     ]
     if run.cross_validated:
         lines.append("Each photograph was judged by a classifier that had not learned from it.")
-    elif len(run.labels):
-        lines.append("The held-back photographs also chose when to stop, so they flatter a little.")
+    elif len(run.labels) and (len(run.tried) > 1 or run.strategy != "A"):
+        lines.append(
+            "The held-back photographs also chose the strategy or when to stop, so they flatter a little."
+        )
     if found.leaks:
         lines.append("Some photographs are in two classes: see below, and correct that first.")
     return " ".join(map(clean, lines))
@@ -84,16 +86,10 @@ def leak(found: Check, group: list[int]) -> str:
 
 
 def tried(run: Run) -> str:
-    rows = [
-        (
-            one.strategy,
-            f"{one.right} of {one.total}",
-            f"{one.loss:.3f}",
-            f"{one.seconds:.0f} s",
-            clean(one.why),
-        )
-        for one in run.tried
-    ]
+    rows = []
+    for one in run.tried:
+        numbers = f"{one.right} of {one.total}", f"{one.loss:.3f}", f"{one.seconds:.0f} s"
+        rows.append((one.strategy, *(("", "", "") if np.isnan(one.loss) else numbers), clean(one.why)))
     return table(("strategy", "held back, right", "surprise", "took", ""), rows)
 
 
@@ -101,9 +97,10 @@ def curves(run: Run) -> str:
     """The course of the training; for A the strengths of regularisation that were compared."""
     if len(run.records) > 1:
         first, last = run.records[0], run.records[-1]
+        held = f", held-back accuracy from {first.valid_accuracy:.0%} to {last.valid_accuracy:.0%}"
         alt = (
-            f"Loss and accuracy in {len(run.records)} epochs: training loss from {first.loss:.2f} to {last.loss:.2f}, "
-            f"held-back accuracy from {first.valid_accuracy:.0%} to {last.valid_accuracy:.0%}"
+            f"Loss and accuracy in {len(run.records)} epochs: training loss from {first.loss:.2f} to {last.loss:.2f}"
+            + (held if len(run.labels) else "")
         )
         return f"<figure>{drawn(partial(plot.curves, run.records), alt)}<figcaption>{clean(alt)}.</figcaption></figure>"
     if not run.search:
@@ -201,7 +198,7 @@ def calibration(run: Run) -> str:
     if not len(run.labels):
         return NOTHING
     p, y = run.probabilities, run.labels
-    found = metrics.reliability(p, y, 10)
+    found = metrics.reliability(p, y, 10 if len(y) >= 100 else 5)
     sure, right = float(p.max(1).mean()), run.accuracy
     tone = (
         "surer than it should be"
@@ -222,9 +219,18 @@ def calibration(run: Run) -> str:
 
 def settings(run: Run) -> str:
     """What it takes to do it again."""
-    plain: dict[str, Any] = {k: v for k, v in run.config.items() if k not in ("command", "learned_from")}
+    left_out = (
+        "command",
+        "learned_from",
+        *(["settings"] if run.strategy == "A" else []),
+    )  # A's are scikit-learn's
+    plain: dict[str, Any] = {k: v for k, v in run.config.items() if k not in left_out}
     rows = []
     for name, value in plain.items():
         inner = value.items() if isinstance(value, dict) else [(name, value)]
-        rows += [(clean(key), clean(v if isinstance(v, str) else json.dumps(v))) for key, v in inner]
+        rows += [
+            (clean(key), clean(v if isinstance(v, str) else json.dumps(v)))
+            for key, v in inner
+            if v is not None
+        ]
     return table(("setting", "value"), rows)

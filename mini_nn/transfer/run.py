@@ -30,6 +30,8 @@ class Tried(NamedTuple):
     why: str
 
     def __str__(self) -> str:
+        if np.isnan(self.loss):  # it was not judged
+            return f"{self.strategy}: {self.why}"
         return f"{self.strategy}: {self.right} of {self.total} right, {self.seconds:.0f} s; {self.why}"
 
 
