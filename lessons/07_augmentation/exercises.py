@@ -844,7 +844,7 @@ PCA_SHIFTED = (
         "One draw serves all axes.",
         "a has a number for each eigenvector: rng.normal(0, std, 3).",
         PCA,
-        ("rng.normal(0, std, len(values))", "rng.normal(0, std)"),
+        ("rng.normal(0, std, len(values)) * values", "rng.normal(0, std) * np.array(values)"),
     ),
     mistake(
         "a_draw_for_every_pixel",
