@@ -12,6 +12,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,9 +129,27 @@ def computed(source: Source, missing: list[tuple[str, Path]], workers: int) -> I
     size = min(CHUNK, max(1, -(-len(missing) // (4 * workers))))
     chunks = [missing[i : i + size] for i in range(0, len(missing), size)]
     if chunks:
+        check_cluster()
         yield from Parallel(workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")(
             delayed(rows_of)(source, chunk) for chunk in chunks
         )
+
+
+def version() -> str:
+    from mini_nn import __version__
+
+    return __version__
+
+
+def check_cluster() -> None:
+    """Refuse a Dask cluster whose workers lack this mini_nn: joblib would wait for them for ever."""
+    from joblib.parallel import get_active_backend
+
+    client = getattr(get_active_backend()[0], "client", None)
+    answers = client.run(version, on_error="return") if client else {}
+    for worker, answer in answers.items():
+        if answer != version():
+            raise ValueError(f"the worker {worker} has no mini_nn {version()} ({answer}); install it there")
 
 
 def rows_of(source: Source, chunk: list[tuple[str, Path]]) -> dict[str, Array]:
@@ -191,15 +210,13 @@ def weights_hash(model: Layer) -> str:
 
 def description(model: Layer, preprocess: Any, views: Views) -> dict[str, Any]:
     """What a cache belongs to, as JSON; its hash is the key."""
-    from mini_nn import __version__
-
     if not isinstance(preprocess, Preprocess):
         raise ValueError(
             "features: a cache needs a weights.preprocess.Preprocess, which says what it does; "
             "leave cache out for a function of your own"
         )
     return {
-        "mini_nn": __version__,
+        "mini_nn": version(),
         "weights": weights_hash(model),
         "preprocess": preprocess.to_dict(),
         "views": [views.count, views.recipe.to_json(), views.seed] if views.count > 1 else 1,
@@ -222,6 +239,8 @@ class Store:
                 self.rows |= self.read(path)
             except UNREADABLE as error:
                 log.warning("%s is not used and its rows are computed again: %s", path, error)
+                with suppress(OSError):
+                    path.unlink()
 
     def read(self, path: Path) -> dict[str, Array]:
         """The rows of a file; ValueError unless it was written under this key and is whole."""

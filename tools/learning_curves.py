@@ -93,8 +93,13 @@ def measure(cell: Cell, pool: PhotoSplit, test: PhotoSplit) -> dict[str, Any]:
         "judged": len(test),
         "training seconds": round(sum(record.seconds for record in records), 1),
         "seconds": round(time.perf_counter() - began, 1),
-        "records": [[round(value, 4) for value in record] for record in records],
+        "records": [[plain(value) for value in record] for record in records],
     }
+
+
+def plain(value: float) -> float | None:
+    """For JSON, which has no nan."""
+    return round(value, 4) if np.isfinite(value) else None
 
 
 def about() -> dict[str, Any]:

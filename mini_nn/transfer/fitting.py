@@ -259,6 +259,7 @@ def sweep(
         from joblib import Parallel, delayed
     except ImportError:
         raise ImportError("sweep needs joblib: pip install 'mini-nn[eval]'") from None
+    features.check_cluster()
     given = [{"workers": 1, "quiet": True, **one} for one in settings]
     return list(Parallel(workers, batch_size=1)(delayed(alone)(source, one) for one in given))
 

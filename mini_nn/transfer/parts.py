@@ -107,8 +107,8 @@ def new_head(model: Layer, classes: int, rng: np.random.Generator) -> Layer:
     d = old.weight.shape[0]
     head = Dense(d, int(classes))
     assert head.bias is not None
-    # a feature has a size of about 1, so a logit of d such products has about 0.01
-    head.weight.value = rng.normal(0, 0.01 / np.sqrt(d), head.weight.shape).astype(dtype)
+    # a feature has a size of about 1, so a logit of d such products has about 0.001
+    head.weight.value = rng.normal(0, 0.001 / np.sqrt(d), head.weight.shape).astype(dtype)
     head.bias.value = np.zeros(head.bias.shape, dtype)
     setattr(model, HEAD, head)
     if isinstance(model, Network):

@@ -58,7 +58,7 @@ class Strategy(NamedTuple):
 
 STRATEGIES = {
     "A": Strategy("all layers stay as they are; a new head learns from features computed once", 0, size=None),
-    "B": Strategy("the later stages and a new head learn, the early ones stay as they are", 2),
+    "B": Strategy("the later stages and a new head learn, the early ones stay as they are", 3),
     "C": Strategy("everything learns, from the pretrained start", decay=0.85),
     "scratch": Strategy("everything learns, from random numbers", pretrained=False, lr=3e-3, body=1.0),
 }
