@@ -1,6 +1,7 @@
 """Transfer learning: a network that has seen a million photographs learns the classes of a few dozen of yours."""
 
-from mini_nn.transfer.classifier import NOT_SURE, Classifier, Prediction, load
+from mini_nn.inference.prediction import NOT_SURE, Prediction
+from mini_nn.transfer.classifier import Classifier, load
 from mini_nn.transfer.fitting import fit, sweep
 from mini_nn.transfer.head import Counts
 from mini_nn.transfer.parts import (

@@ -5,13 +5,14 @@ import os
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from mini_nn import models, photos, weights
 from mini_nn.core import named_arrays
 from mini_nn.files import written_whole
+from mini_nn.inference.prediction import Prediction, decide
 from mini_nn.models import Network
 from mini_nn.ops import Array
 from mini_nn.ops.softmax import forward as softmax
@@ -20,14 +21,6 @@ from mini_nn.weights.preprocess import Preprocess
 
 FILE = "model.safetensors"
 VERSION = 1
-NOT_SURE = "not sure"
-
-
-class Prediction(NamedTuple):
-    """A class, or "not sure"; and the probability of each class, in the order of Classifier.classes."""
-
-    name: str
-    probabilities: Array
 
 
 class Classifier:
@@ -48,10 +41,7 @@ class Classifier:
     ) -> list[Prediction]:
         """For each photograph its class, "not sure" where the best probability is below `sure`, and all probabilities."""
         least = self.sure if sure is None else sure
-        return [
-            Prediction(self.classes[int(p.argmax())] if p.max() >= least else NOT_SURE, p)
-            for p in self.probabilities(paths, batch)
-        ]
+        return decide(self.probabilities(paths, batch), self.classes, least)
 
     def probabilities(self, paths: Iterable[photos.Source], batch: int = 8) -> Array:
         """(n, classes), each row adding up to 1."""
