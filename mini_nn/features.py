@@ -12,7 +12,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ Prepare = Callable[[Any], Array]
 class Views(NamedTuple):
     """K fixed variants of each photograph: the first as it is, the others by `recipe`, drawn from its content and `seed`."""
 
-    count: int = 1
+    number: int = 1
     recipe: Recipe = Recipe()  # on pixels in [0, 1], before they are scaled for the network
     seed: int = 0
 
@@ -88,7 +88,7 @@ def compute(
             store.add(found)
             bar.update(len(found))
     rows = np.stack([store.rows[name] for name in names])
-    return rows[:, 0] if views.count == 1 else rows
+    return rows[:, 0] if views.number == 1 else rows
 
 
 def as_paths(paths: Any) -> list[Path]:
@@ -101,9 +101,9 @@ def as_paths(paths: Any) -> list[Path]:
 
 
 def checked_views(views: Views, preprocess: Any) -> Views:
-    if not isinstance(views.count, int) or views.count < 1:
-        raise ValueError(f"features: views need a count from 1, not {views.count!r}")
-    if views.count > 1 and not isinstance(preprocess, Preprocess):
+    if not isinstance(views.number, int) or views.number < 1:
+        raise ValueError(f"features: views need a number from 1, not {views.number!r}")
+    if views.number > 1 and not isinstance(preprocess, Preprocess):
         raise ValueError("features: views of a photograph need a weights.preprocess.Preprocess")
     return views
 
@@ -129,10 +129,10 @@ def computed(source: Source, missing: list[tuple[str, Path]], workers: int) -> I
     size = min(CHUNK, max(1, -(-len(missing) // (4 * workers))))
     chunks = [missing[i : i + size] for i in range(0, len(missing), size)]
     if chunks:
-        check_cluster()
-        yield from Parallel(workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs")(
-            delayed(rows_of)(source, chunk) for chunk in chunks
-        )
+        with cluster():
+            yield from Parallel(
+                workers, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
+            )(delayed(rows_of)(source, chunk) for chunk in chunks)
 
 
 def version() -> str:
@@ -141,15 +141,23 @@ def version() -> str:
     return __version__
 
 
-def check_cluster() -> None:
-    """Refuse a Dask cluster whose workers lack this mini_nn: joblib would wait for them for ever."""
+@contextmanager
+def cluster() -> Iterator[None]:
+    """Inside, work may be shared out to a Dask cluster if there is one; each worker must have this mini_nn."""
     from joblib.parallel import get_active_backend
 
     client = getattr(get_active_backend()[0], "client", None)
-    answers = client.run(version, on_error="return") if client else {}
-    for worker, answer in answers.items():
-        if answer != version():
+    if client is None:
+        yield
+        return
+    for worker, answer in client.run(version, on_error="return").items():
+        if answer != version():  # joblib would wait for it for ever
             raise ValueError(f"the worker {worker} has no mini_nn {version()} ({answer}); install it there")
+    import dask
+
+    # every task carries the network: what a cluster stores is lost with the worker that has it
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"}):
+        yield
 
 
 def rows_of(source: Source, chunk: list[tuple[str, Path]]) -> dict[str, Array]:
@@ -169,7 +177,7 @@ def images(source: Source, path: Path, name: str) -> Iterator[Array]:
     """The views of one photograph as the network takes them."""
     yield source.preprocess(path)
     how = source.preprocess
-    for k in range(1, source.views.count):
+    for k in range(1, source.views.number):
         assert isinstance(how, Preprocess)
         rng = np.random.default_rng([source.views.seed, k, int(name[:16], 16)])
         pixels = how.window(photos.read(path)).astype(np.float32) / np.float32(255)
@@ -219,7 +227,7 @@ def description(model: Layer, preprocess: Any, views: Views) -> dict[str, Any]:
         "mini_nn": version(),
         "weights": weights_hash(model),
         "preprocess": preprocess.to_dict(),
-        "views": [views.count, views.recipe.to_json(), views.seed] if views.count > 1 else 1,
+        "views": [views.number, views.recipe.to_json(), views.seed] if views.number > 1 else 1,
     }
 
 

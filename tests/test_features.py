@@ -287,7 +287,7 @@ def test_a_photograph_that_changes_meanwhile_is_named(photos, monkeypatch):
         ({"paths": ["there is none.png"]}, r"there is none\.png"),
         ({"workers": 0}, "workers must be a whole number from 1, not 0"),
         ({"workers": True}, "workers must be a whole number from 1, not True"),
-        ({"views": Views(0)}, "views need a count from 1, not 0"),
+        ({"views": Views(0)}, "views need a number from 1, not 0"),
         ({"how": own, "cache": "c"}, "leave cache out for a function of your own"),
         ({"how": own, "views": Views(2)}, "views of a photograph need"),
         ({"model": mini_nn.layers.Sequential()}, "whose last layer is called classifier"),

@@ -259,9 +259,9 @@ def sweep(
         from joblib import Parallel, delayed
     except ImportError:
         raise ImportError("sweep needs joblib: pip install 'mini-nn[eval]'") from None
-    features.check_cluster()
     given = [{"workers": 1, "quiet": True, **one} for one in settings]
-    return list(Parallel(workers, batch_size=1)(delayed(alone)(source, one) for one in given))
+    with features.cluster():
+        return list(Parallel(workers, batch_size=1)(delayed(alone)(source, one) for one in given))
 
 
 def alone(source: Any, settings: Mapping[str, Any]) -> Run:

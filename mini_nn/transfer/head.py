@@ -125,7 +125,7 @@ def folds(y: Array, groups: Array, rng: np.random.Generator, most: int = FOLDS) 
 
     Dealt round, class by class, so that each fold has its share of every class; photographs of one group go together.
     """
-    fold, place = np.full(len(y), -1), {}
+    fold, place = np.full(len(y), -1), dict[int, int]()
     counts = [len(np.unique(groups[y == label])) for label in np.unique(y)]
     k = min(most, max(counts))
     for label, count in zip(np.unique(y), counts, strict=True):
