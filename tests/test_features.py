@@ -144,7 +144,7 @@ def test_the_key_changes_with(change, photos, tmp_path, counted, monkeypatch):
     ids=str,
 )
 def test_the_key_changes_with_preprocessing_and_views(how, views, photos, tmp_path):
-    for other in Views(), Views(2), Views(3, LIGHT):
+    for other in Views(), Views(2), Views(3, LIGHT), Views(2, LIGHT, seed=7):
         compute(photos, tmp_path / "c", views=other)
     found = compute(photos, tmp_path / "c", how=how, views=views)
     assert np.array_equal(found, compute(photos, how=how, views=views))

@@ -494,11 +494,16 @@ def test_what_cannot_be_predicted_is_named(run, tmp_path):
         ({"model": "resnet50"}, "resnet50"),
         ({"source": "nowhere"}, "nowhere is not a folder"),
         ({"strategy": "B", "last_stages": 8, **LEARNING}, "last_stages is 8; the network has 7 stages"),
+        ({"strategy": "auto", "last_stages": 8}, "last_stages is 8"),
+        ({"strategy": "auto", "epochs": 0}, "epochs must be a whole number from 1, not 0"),
+        ({"views": None}, "views must be a whole number from 1, not None"),
+        ({"batch_size": True}, "batch_size must be a whole number from 1, not True"),
         ({"valid": 1.5}, "valid must be a share"),
     ],
     ids=str,
 )
-def test_fit_refuses_what_makes_no_sense(options, said, photos, tmp_path):
+def test_fit_refuses_what_makes_no_sense_before_any_work(options, said, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "attempts", None)
     options = {"source": photos, "strategy": "A", "cache": tmp_path, **options}
     with pytest.raises(ValueError, match=said):
         fit(**options)

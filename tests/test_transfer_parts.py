@@ -292,6 +292,22 @@ def test_the_tail_has_the_gradients_of_the_whole(rng):
     assert all(np.array_equal(whole[key], tail[key]) for key in whole)
 
 
+def test_the_lower_part_of_a_tail_predicts(rng):
+    """Nothing is dropped at random in it."""
+    model, (x, _) = transfer.freeze(network("efficientnet_b0"), "stages.6"), batch(rng)
+    tail = transfer.Tail(model, "stages.6")
+    drops = [layer for _, layer in named_layers(tail.lower) if isinstance(layer, Dropout | StochasticDepth)]
+    assert drops
+    for layer in drops:
+        layer.rate = 0.5
+    init.seed(model, rng)
+    seen = []
+    tail.upper.forward = lambda x, train: (seen.append(x), None)
+    for _ in range(3):
+        tail.forward(x, train=True)
+    assert all(np.array_equal(one, tail.lower(x)) for one in seen)
+
+
 def test_the_head_on_cached_features_has_the_gradients_of_the_whole_network_exactly(tmp_path):
     """One photograph at a time, as the features are computed: every bit is the same."""
     model = transfer.freeze(transfer.new_head(network("efficientnet_lite0"), 3, np.random.default_rng(0)))

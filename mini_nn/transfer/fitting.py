@@ -27,6 +27,7 @@ from mini_nn.transfer.tune import learner, start, tune
 from mini_nn.weights.preprocess import Preprocess
 
 Model = str | tuple[Any, ...]  # a pretrained network's name, or (network, preprocess, ...)
+WHOLE = {"size", "epochs", "batch_size", "patience", "views"}
 TUNED_FOLDS = 3  # of the cross-validation of B, C and scratch, each of which is a training
 
 
@@ -77,19 +78,20 @@ def fit(
         if Path(out).exists() and not Path(out).is_dir():
             raise ValueError(f"out={str(out)!r} is a file; name a folder for the run")
         Path(out).mkdir(parents=True, exist_ok=True)
+    network, preprocess = weights.pretrained(model)[:2] if isinstance(model, str) else model[:2]
+    for plan in plans.values():
+        plan.until(network)
     splits = source if isinstance(source, Splits) else data.folder(source, valid=valid, seed=seed)
     if len(splits.classes) < 2:
         raise ValueError(
             f"{source} has the one class {', '.join(splits.classes)}; a classifier needs two or more: "
             'photographs of anything else in a folder "other", say'
         )
-    network, preprocess = weights.pretrained(model)[:2] if isinstance(model, str) else model[:2]
     place = Path(cache) if cache is not None else user_cache() / "features"
     task = Task(network, preprocess, splits, seed, place, workers, quiet)
     outcomes, tried = attempts(task, plans, began + 60 * minutes)
     kept = next(one.strategy for one in tried if one.kept)
     best = outcomes[kept]
-    small = min(np.bincount(np.concatenate([splits.train.y, splits.valid.y]), minlength=1)) < FEW
     run = Run(
         kept,
         best.classifier,
@@ -109,7 +111,7 @@ def fit(
         },
         splits,
         best.search,
-        cross_validated(task, kept, plans[kept]) if small else None,
+        cross_validated(task, kept, plans[kept]) if few(splits) else None,
     )
     run.seconds = time.perf_counter() - began
     if out is not None:
@@ -123,8 +125,18 @@ def planned(strategy: str, changes: Mapping[str, Any]) -> dict[str, Strategy]:
         raise ValueError(f"there is no strategy {strategy!r}; there are {', '.join(STRATEGIES)} and auto")
     if unknown := changes.keys() - set(Strategy._fields):
         raise ValueError(f"fit has no option {', '.join(sorted(unknown))}")
+    for name in changes.keys() & WHOLE:
+        value = changes[name]
+        unset = value is None and name not in ("batch_size", "views")
+        if not unset and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+            raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
     names = ("A", "B", "C") if strategy == "auto" else (strategy,)
     return {name: STRATEGIES[name]._replace(**changes) for name in names}
+
+
+def few(splits: Splits) -> bool:
+    """A class has so few photographs that one part of them says little."""
+    return bool(np.bincount(np.concatenate([splits.train.y, splits.valid.y])).min() < FEW)
 
 
 def settings(strategy: Strategy, photographs: int) -> dict[str, Any]:
@@ -211,7 +223,7 @@ def measured(logits: Array, y: Array) -> tuple[float, float]:
 
 
 def estimate(task: Task, plan: Strategy) -> float:
-    """Seconds that a training would take: a step is measured, the second, since the first compiles."""
+    """Seconds that it would take, cross-validation included: a step is measured, the second, as the first compiles."""
     rng = np.random.default_rng(0)
     layer = learner(start(task.model, plan, len(task.splits.classes), rng), plan)
     side = plan.size or task.preprocess.size
@@ -222,7 +234,8 @@ def estimate(task: Task, plan: Strategy) -> float:
         since = time.perf_counter()
         logits, cache = layer.forward(x, train=True)
         layer.backward(np.zeros_like(logits), cache)
-    return (time.perf_counter() - since) * plan.rounds(n) * math.ceil(n / size)
+    trainings = 1 + TUNED_FOLDS if few(task.splits) else 1
+    return (time.perf_counter() - since) * plan.rounds(n) * math.ceil(n / size) * trainings
 
 
 def cross_validated(task: Task, name: str, plan: Strategy) -> Counts | None:
