@@ -14,7 +14,7 @@ from mini_nn import data, train, transfer
 from mini_nn.core import named_arrays
 from mini_nn.data import Splits
 from mini_nn.layers import BatchNorm
-from mini_nn.transfer import STRATEGIES, Classifier, Counts, fitting, head, tune
+from mini_nn.transfer import STRATEGIES, Classifier, Counts, fitting, head, trying, tune
 from mini_nn.transfer.classifier import FILE
 
 pytest.importorskip("sklearn", reason="transfer learning needs the extra eval")
@@ -153,12 +153,12 @@ def outcomes(monkeypatch, run):
         def attempt(task, name, plan):
             y = task.splits.valid.y
             chosen = np.where(np.arange(len(y)) < right[name], y, (y + 1) % 3)
-            return fitting.Outcome(
+            return trying.Outcome(
                 run[0].classifier, records([1.0]), np.eye(3, dtype=np.float32)[chosen] * 0.8 + 0.1
             )
 
-        monkeypatch.setattr(fitting, "attempt", attempt)
-        monkeypatch.setattr(fitting, "estimate", lambda task, plan: 60.0)
+        monkeypatch.setattr(trying, "attempt", attempt)
+        monkeypatch.setattr(trying, "estimate", lambda task, plan: 60.0)
         monkeypatch.setattr(fitting, "cross_validated", lambda task, name, plan: None)
 
     return fixed
@@ -233,7 +233,7 @@ def test_few_photographs_are_spoken_of_in_cross_validated_counts(run):
 
 def test_every_photograph_is_judged_by_what_did_not_learn_from_it(photos, tmp_path, monkeypatch):
     learned, judged = [], []
-    real = fitting.tune
+    real = trying.tune
 
     def tuned(model, how, plan, parts, seed, quiet):
         learned.append(set(parts[0].paths))
@@ -243,10 +243,10 @@ def test_every_photograph_is_judged_by_what_did_not_learn_from_it(photos, tmp_pa
         judged.append(set(paths))
         return np.full((len(list(paths)), 3), 1 / 3, np.float32)
 
-    monkeypatch.setattr(fitting, "tune", tuned)
+    monkeypatch.setattr(trying, "tune", tuned)
     monkeypatch.setattr(Classifier, "probabilities", probabilities)
     found = fit(photos, "B", tmp_path, **{**LEARNING, "epochs": 1})
-    assert found.cross_validated.folds == fitting.TUNED_FOLDS == len(learned) - 1
+    assert found.cross_validated.folds == trying.TUNED_FOLDS == len(learned) - 1
     for apart, by in zip(learned[1:], judged[1:], strict=True):
         assert not apart & by
         assert apart | by == set(files(photos))
