@@ -112,6 +112,16 @@ def test_a_folder_or_file_that_may_not_be_read_is_named(photos, monkeypatch):
     assert photos / "locked" in found.ignored
 
 
+def test_folders_that_link_to_each_other_are_walked_once(photos):
+    """Twelve of them: 12! ways round."""
+    rooms = [photos / "cat" / f"room {i}" for i in range(12)]
+    for i, room in enumerate(rooms):
+        save(room / f"{i}.jpg", 600 + i)
+        for other in rooms:
+            (room / f"to {other.name}").symlink_to(other)
+    assert check(photos).counts.tolist() == [24, 12]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="these names are Linux's")
 def test_strange_names_stay_on_one_line_and_in_the_split(photos):
     for i, name in enumerate(

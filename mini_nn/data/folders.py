@@ -123,7 +123,7 @@ def classes_of(base: Path) -> tuple[dict[str, list[Path]], list[Path]]:
             ignored.append(entry)
             continue
         shown = found.setdefault(readable(entry.name), [])
-        for item in walk(entry, (Path(os.path.realpath(base)),)):
+        for item in walk(entry, (Path(os.path.realpath(base)),), set()):
             (shown if is_photo(item) else ignored).append(item)
     return found, ignored
 
@@ -139,8 +139,8 @@ def listed(base: Path) -> list[Path]:
     return sorted((item for item in seen if item.name not in ("Thumbs.db", "desktop.ini")), key=key)
 
 
-def walk(item: Path, above: tuple[Path, ...]) -> Iterable[Path]:
-    """The file itself, or all files below a folder; a link that leads back up is not followed."""
+def walk(item: Path, above: tuple[Path, ...], been: set[Path]) -> Iterable[Path]:
+    """The file itself, or all files below a folder; a link that leads back up, or where we have been, is not followed."""
     real = Path(os.path.realpath(item))
     try:
         inside = listed(item) if item.is_dir() else None
@@ -148,9 +148,10 @@ def walk(item: Path, above: tuple[Path, ...]) -> Iterable[Path]:
         inside = None
     if inside is None:
         yield item
-    elif not any(folder.is_relative_to(real) for folder in above):
+    elif real not in been and not any(folder.is_relative_to(real) for folder in above):
+        been.add(real)
         for below in inside:
-            yield from walk(below, (*above, real))
+            yield from walk(below, (*above, real), been)
 
 
 def is_photo(path: Path) -> bool:

@@ -7,7 +7,6 @@ import numpy as np
 
 from mini_nn.core import Layer, Shape
 from mini_nn.kernels.tiles import table as t
-from mini_nn.kernels.tiles.activation import IDENTITY, RELU, RELU6, SWISH
 from mini_nn.kernels.tiles.pointwise import PANEL, pack
 from mini_nn.kernels.tiles.registers import LANES
 from mini_nn.layers import (
@@ -29,7 +28,7 @@ from mini_nn.models import Network
 from mini_nn.ops import Array
 from mini_nn.ops.padding import resolve
 
-KINDS: dict[type[Layer], int] = {ReLU: RELU, ReLU6: RELU6, Swish: SWISH}
+KINDS: dict[type[Layer], int] = {ReLU: t.RELU, ReLU6: t.RELU6, Swish: t.SWISH}
 OWN_CODE = {(3, 1): t.DW31, (3, 2): t.DW32, (5, 1): t.DW51, (5, 2): t.DW52}
 PIECE = 1 << 18  # multiply-adds of a piece: some microseconds
 PIECES = 16  # at most, of a step
@@ -60,8 +59,8 @@ class Value(NamedTuple):
 class Program:
     """Steps for one image of `shape`, and the weights that they read."""
 
-    def __init__(self, shape: Shape, kind: int, threads: int) -> None:
-        self.shape, self.kind, self.threads = shape, kind, threads
+    def __init__(self, shape: Shape, bends: bool, threads: int) -> None:
+        self.shape, self.bends, self.threads = shape, bends, threads
         self.steps: list[dict[str, int]] = []  # column -> number; of a column of BUFFERS, a buffer
         self.sizes: list[int] = []  # of the buffers, in floats
         self.weights: list[Array] = []
@@ -116,7 +115,7 @@ class Program:
         if type(layer) in (Sequential, Network):
             return self.chain([child for _, child in layer.children()], x)
         if isinstance(layer, FOLDED):
-            return self.convolution(layer, None, IDENTITY, x)
+            return self.convolution(layer, None, t.IDENTITY, x)
         if isinstance(layer, GlobalAveragePool):
             return self.pool(layer, x)
         raise Unknown(type(layer).__name__)
@@ -130,7 +129,7 @@ class Program:
                 return self.chain([child for _, child in first.children()], x, residual)
             if isinstance(first, FOLDED):
                 norm = layers.pop(0) if layers and isinstance(layers[0], BatchNorm) else None
-                kind = KINDS[type(layers.pop(0))] if layers and type(layers[0]) in KINDS else IDENTITY
+                kind = KINDS[type(layers.pop(0))] if layers and type(layers[0]) in KINDS else t.IDENTITY
                 x = self.convolution(first, norm, kind, x, None if layers else residual)
             elif residual and not layers:
                 raise Unknown("a residual branch that does not end in a convolution")
@@ -145,19 +144,19 @@ class Program:
     def convolution(
         self, layer: Layer, norm: Layer | None, kind: int, x: Value, residual: Value | None = None
     ) -> Value:
-        if kind not in (IDENTITY, self.kind):
-            raise Unknown("a second kind of activation")
+        if kind == t.SWISH and not self.bends:
+            raise Unknown("swish in a program of ReLUs")
         w, bias = folded(layer, norm)
         if isinstance(layer, PointwiseConv2D):
             return self.pointwise(w, bias, kind, x, residual)
         if residual is not None:
             raise Unknown("a residual branch that does not end in a pointwise convolution")
-        if kind == IDENTITY and self.kind != IDENTITY:
-            raise Unknown("a spatial convolution without an activation")
+        if kind != t.SWISH and self.bends:
+            raise Unknown("a spatial convolution without swish, in a program of swish")
         x = self.settled(x)
         if isinstance(layer, DepthwiseConv2D):
-            return self.depthwise(layer, w, bias, x)
-        return self.stem(layer, w, bias, x)
+            return self.depthwise(layer, w, bias, kind, x)
+        return self.stem(layer, w, bias, kind, x)
 
     def inside(self, x: Value) -> Value:
         """x in the arena, even if it is the image."""
@@ -191,19 +190,19 @@ class Program:
             x = self.settled(x)
         assert x.buffer is not None
         y = self.buffer(m, n)
-        op, other = (t.POINTWISE if kind != IDENTITY else t.LINEAR), {}
+        other = {}
         if residual is not None:
-            if kind != IDENTITY or residual.shape != (*x.shape[:-1], n) or residual.buffer is None:
+            if kind != t.IDENTITY or residual.shape != (*x.shape[:-1], n) or residual.buffer is None:
                 raise Unknown("a residual branch whose end does not fit")
-            op, other = t.RESIDUAL, {"OTHER": residual.buffer}
-        columns = {"X": x.buffer, "Y": y, "W": place, "M": m, "K": k, "N": n, **gated, **other}
+            other = {"OTHER": residual.buffer}
+        columns = {"X": x.buffer, "Y": y, "W": place, "M": m, "K": k, "N": n, "ACT": kind, **gated, **other}
         if m < 12 * PIECES and panels > 1:  # few rows: each weight is read by one thread only
-            self.add(op, panels, m * k * n, BY_PANEL=1, **columns)
+            self.add(t.POINTWISE, panels, m * k * n, BY_PANEL=1, **columns)
         else:
-            self.add(op, m, m * k * n, multiple=12, **columns)
+            self.add(t.POINTWISE, m, m * k * n, multiple=12, **columns)
         return Value(y, (*x.shape[:-1], n))
 
-    def depthwise(self, layer: DepthwiseConv2D, w: Array, bias: Array, x: Value) -> Value:
+    def depthwise(self, layer: DepthwiseConv2D, w: Array, bias: Array, kind: int, x: Value) -> Value:
         k, stride, c = layer.kernel_size, layer.stride, x.channels
         if c < LANES:
             raise Unknown(f"a depthwise convolution of {c} channels")
@@ -214,11 +213,11 @@ class Program:
         self.add(
             OWN_CODE.get((k, stride), t.DEPTHWISE), down, 4 * w.size * down * across,
             X=x.buffer, Y=y, W=self.keep(bias, w), K=c, HEIGHT=x.shape[0], WIDTH=x.shape[1], DOWN=down, ACROSS=across,
-            ABOVE=above, LEFT=left, KERNEL=k, STRIDE=stride,
+            ABOVE=above, LEFT=left, KERNEL=k, STRIDE=stride, ACT=kind,
         )  # fmt: skip
         return Value(y, (down, across, c))
 
-    def stem(self, layer: Any, w: Array, bias: Array, x: Value) -> Value:
+    def stem(self, layer: Any, w: Array, bias: Array, kind: int, x: Value) -> Value:
         if layer.groups != 1:
             raise Unknown("a convolution in groups")
         k, stride, (c, n) = layer.kernel_size, layer.stride, w.shape[2:]
@@ -227,7 +226,7 @@ class Program:
         self.add(
             t.STEM, down, w.size * down * across,
             X=-1 if x.buffer is None else x.buffer, Y=y, W=self.keep(pack(w.reshape(-1, n), bias)), K=c, N=n,
-            HEIGHT=x.shape[0], WIDTH=x.shape[1], DOWN=down, ACROSS=across, ABOVE=above, LEFT=left, KERNEL=k, STRIDE=stride,
+            HEIGHT=x.shape[0], WIDTH=x.shape[1], DOWN=down, ACROSS=across, ABOVE=above, LEFT=left, KERNEL=k, STRIDE=stride, ACT=kind,
             SCRATCH=self.buffer(self.threads, span), SPAN=span,
         )  # fmt: skip
         return Value(y, (down, across, n))
@@ -237,7 +236,7 @@ class Program:
         kinds = [GlobalAveragePool, PointwiseConv2D, None, PointwiseConv2D, Sigmoid]
         fits = len(parts) == 5 and all(k in (None, type(p)) for p, k in zip(parts, kinds, strict=True))
         source = self.steps[-1] if self.steps else {}
-        if not fits or KINDS.get(type(parts[2])) != self.kind or x.gate is not None:
+        if not fits or not self.bends or type(parts[2]) is not Swish or x.gate is not None:
             raise Unknown("a gate that is no squeeze-excite")
         if source.get("OP") not in (*OWN_CODE.values(), t.DEPTHWISE) or source["Y"] != x.buffer:
             raise Unknown("squeeze-excite of what is no depthwise convolution's output")

@@ -8,7 +8,7 @@ import numpy as np
 
 from mini_nn import backend
 from mini_nn.core import Layer, Shape, check_input, named_layers
-from mini_nn.layers import Sequential
+from mini_nn.layers import Sequential, Swish
 from mini_nn.models import Network
 from mini_nn.ops import Array
 
@@ -72,13 +72,12 @@ class Plan:
 
 def parts(model: Layer, shape: Shape) -> list[tuple[str, "Ready | Layer"]]:
     """Programs, and between them the layers that have no kernel."""
-    from mini_nn.inference.lowering import KINDS, Program, Unknown
+    from mini_nn.inference.lowering import Program, Unknown
     from mini_nn.kernels import config
-    from mini_nn.kernels.tiles.activation import IDENTITY
 
-    kind = next((KINDS[type(layer)] for _, layer in named_layers(model) if type(layer) in KINDS), IDENTITY)
+    bends = any(isinstance(layer, Swish) for _, layer in named_layers(model))
     found: list[tuple[str, Ready | Layer]] = []
-    current = Program(shape, kind, config.NUMBA_NUM_THREADS)
+    current = Program(shape, bends, config.NUMBA_NUM_THREADS)
 
     def close() -> None:
         current.out = current.settled(current.out)
@@ -96,7 +95,7 @@ def parts(model: Layer, shape: Shape) -> list[tuple[str, "Ready | Layer"]]:
                 return
             close()
             found.append((name, layer))
-            current = Program(layer.out_shape(current.out.shape), kind, current.threads)
+            current = Program(layer.out_shape(current.out.shape), bends, current.threads)
 
     walk("", model)
     close()
@@ -123,7 +122,7 @@ class Ready:
         self.weights = np.concatenate([np.zeros(0, np.float32), *program.weights])
         self.shape, self.out_shape, self.out = program.shape, program.out.shape, place[out]
         self.entry = None if program.entry is None else place[program.entry]
-        self.kind, self.threads, self.counters = program.kind, program.threads, len(program.steps) * SLOT
+        self.bends, self.threads, self.counters = program.bends, program.threads, len(program.steps) * SLOT
         self.free: list[Array] = []  # arenas that nobody uses
 
     def __call__(self, x: Array) -> Array:
@@ -156,7 +155,7 @@ class Ready:
         from mini_nn.kernels import pool
         from mini_nn.kernels.tiles.program import program
 
-        run = program(self.kind)
+        run = program(self.bends)
         try:
             arena = self.free.pop()
         except IndexError:

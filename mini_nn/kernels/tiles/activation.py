@@ -1,10 +1,10 @@
-"""Activations of tiles.  Which one is a number that is known while a kernel is compiled: the others leave no code."""
+"""Activations of tiles.  Whether one clamps or bends is known while a kernel is compiled: the other leaves no code."""
 
 from numba import njit
 
 import mini_nn.kernels.tiles.registers  # noqa: F401  (teaches Numba the arithmetic of tiles)
 
-IDENTITY, RELU, RELU6, SWISH, SIGMOID = range(5)
+CLAMP, SWISH, SIGMOID = range(3)  # ReLU, ReLU6 and none at all are clamps with other bounds
 
 
 @njit(nogil=True, inline="always")
@@ -25,13 +25,10 @@ def sigmoid(x):
 
 
 @njit(nogil=True, inline="always")
-def activate(x, kind):
-    if kind == RELU:
-        return max(x, 0.0)
-    if kind == RELU6:
-        return min(max(x, 0.0), 6.0)
+def activate(x, kind, bounds):
+    """kind is a literal; bounds, (low, high), are a clamp's."""
     if kind == SWISH:
         return x * sigmoid(x)
     if kind == SIGMOID:
         return sigmoid(x)
-    return x
+    return min(max(x, bounds[0]), bounds[1])

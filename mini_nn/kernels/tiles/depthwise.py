@@ -14,7 +14,7 @@ INLINE = {"nogil": True, "inline": "always"}
 
 
 @njit(**INLINE)
-def four(x, w, bias, y, kind, at, width, low, high, out, k, stride, strip):
+def four(x, w, bias, y, kind, bounds, at, width, low, high, out, k, stride, strip):
     """Outputs out:out+4, whose windows begin at pixel `at` and lie inside the image's columns."""
     channels = x.shape[1]
     for c in range(0, channels, LANES):
@@ -22,11 +22,11 @@ def four(x, w, bias, y, kind, at, width, low, high, out, k, stride, strip):
         total = zeros(AHEAD, 1) + load(bias, 0, c, 1, 1)
         for i in range(low, high):
             total = correlate(total, load(x, at + i * width, c, strip, 1), load(w, i * k, c, k, 1), stride)
-        store(y, out, c, activate(total, kind))
+        store(y, out, c, activate(total, kind, bounds))
 
 
 @njit(nogil=True)
-def border(x, w, bias, y, kind, at, width, low, high, near, far, out, k):
+def border(x, w, bias, y, kind, bounds, at, width, low, high, near, far, out, k):
     """One output, whose window is cut to rows low:high and columns near:far of the filter."""
     channels = x.shape[1]
     for c in range(0, channels, LANES):
@@ -35,11 +35,11 @@ def border(x, w, bias, y, kind, at, width, low, high, near, far, out, k):
         for i in range(low, high):
             for j in range(near, far):
                 total += load(x, at + i * width + j, c, 1, 1) * load(w, i * k + j, c, 1, 1)
-        store(y, out, c, activate(total, kind))
+        store(y, out, c, activate(total, kind, bounds))
 
 
 @njit(**INLINE)
-def row(x, w, bias, y, kind, k, stride, strip, shape, r):
+def row(x, w, bias, y, kind, bounds, k, stride, strip, shape, r):
     """Output row r, counted through all images.  k, stride and strip = 3 stride + k, what four windows see, are literals."""
     _, width, _, across, _, left = shape
     inner = -(-left // stride)  # outputs inner:outer see no padding at the sides
@@ -51,24 +51,24 @@ def row(x, w, bias, y, kind, k, stride, strip, shape, r):
     while o < across:
         if inner <= o < outer:
             o = min(o, outer - AHEAD)
-            four(x, w, bias, y, kind, at + o * stride, width, low, high, out + o, k, stride, strip)
+            four(x, w, bias, y, kind, bounds, at + o * stride, width, low, high, out + o, k, stride, strip)
             o += AHEAD
         else:
             near = left - o * stride  # columns of the window that lie left of the image
             near, far = max(0, near), min(k, width + near)
-            border(x, w, bias, y, kind, at + o * stride, width, low, high, near, far, out + o, k)
+            border(x, w, bias, y, kind, bounds, at + o * stride, width, low, high, near, far, out + o, k)
             o += 1
 
 
 @njit(**INLINE)
-def any_row(x, w, bias, y, kind, k, stride, shape, r):
+def any_row(x, w, bias, y, kind, bounds, k, stride, shape, r):
     """The same for filters and strides that have no code of their own: one output at a time."""
     _, width, _, across, _, left = shape
     at, out, low, high = window(shape, k, stride, r)
     for o in range(across):
         near = left - o * stride
         near, far = max(0, near), min(k, width + near)
-        border(x, w, bias, y, kind, at + o * stride, width, low, high, near, far, out + o, k)
+        border(x, w, bias, y, kind, bounds, at + o * stride, width, low, high, near, far, out + o, k)
 
 
 @njit(**INLINE)

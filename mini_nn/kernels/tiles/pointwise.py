@@ -27,32 +27,32 @@ def pack(w: Array, bias: Array | None = None) -> Array:
 
 
 @njit(**INLINE)
-def finish(total, y, residual, kind, i, j, rows, vecs):
-    """Add the residual, activate, store; the last panel may have fewer columns than a tile."""
+def finish(total, y, residual, kind, bounds, i, j, rows, vecs):
+    """Add the residual (no rows: none), activate, store; the last panel may have fewer columns than a tile."""
     n = y.shape[1] - j
     if n >= vecs * LANES:
-        if residual is not None:
+        if len(residual):
             total += load(residual, i, j, rows, vecs)
-        store(y, i, j, activate(total, kind))
+        store(y, i, j, activate(total, kind, bounds))
     else:
-        if residual is not None:
+        if len(residual):
             total += load(residual, i, j, rows, vecs, n)
-        store(y, i, j, activate(total, kind), n)
+        store(y, i, j, activate(total, kind, bounds), n)
 
 
 @njit(**INLINE)
-def tile(x, packed, y, residual, kind, i, p, rows, vecs):
+def tile(x, packed, y, residual, kind, bounds, i, p, rows, vecs):
     """The tile of y at row i of panel p; rows and vecs are literals wherever this is called."""
     depth, j = x.shape[1], p * PANEL
     top = p * (1 + depth)
     total = zeros(rows, vecs) + load(packed, top, 0, 1, vecs)
     for k in range(depth):
         total += spread(x, i, k, rows) * load(packed, top + 1 + k, 0, 1, vecs)
-    finish(total, y, residual, kind, i, j, rows, vecs)
+    finish(total, y, residual, kind, bounds, i, j, rows, vecs)
 
 
 @njit(**INLINE)
-def one_row(x, packed, y, residual, kind, i, p):
+def one_row(x, packed, y, residual, kind, bounds, i, p):
     """The same for a single row: four sums side by side, because one sum would wait for itself at every step."""
     depth, top = x.shape[1], p * (1 + x.shape[1])
     total = zeros(1, 2) + load(packed, top, 0, 1, 2)
@@ -64,11 +64,11 @@ def one_row(x, packed, y, residual, kind, i, p):
         d += spread(x, i, k + 3, 1) * load(packed, top + 4 + k, 0, 1, 2)
     for k in range(depth // 4 * 4, depth):
         total += spread(x, i, k, 1) * load(packed, top + 1 + k, 0, 1, 2)
-    finish(total + b + (c + d), y, residual, kind, i, p * PANEL, 1, 2)
+    finish(total + b + (c + d), y, residual, kind, bounds, i, p * PANEL, 1, 2)
 
 
 @njit(**INLINE)
-def rows(x, packed, y, residual, kind, start, stop, first, last):
+def rows(x, packed, y, residual, kind, bounds, start, stop, first, last):
     """Rows start:stop of panels first:last of y.  A last tile that would overhang is moved up, and computes some rows twice."""
     depth, width = x.shape[1], y.shape[1]
     block = 12 if 4 * depth * width <= 20480 else max(12, 98304 // (4 * depth) // 12 * 12)
@@ -77,10 +77,10 @@ def rows(x, packed, y, residual, kind, start, stop, first, last):
         for p in range(first, last):
             if stop - start < 6:
                 for i in range(top, bottom):
-                    one_row(x, packed, y, residual, kind, i, p)
+                    one_row(x, packed, y, residual, kind, bounds, i, p)
             elif stop - start < 12 or width - p * PANEL > LANES:
                 for i in range(top, bottom, 6):
-                    tile(x, packed, y, residual, kind, min(i, stop - 6), p, 6, 2)
+                    tile(x, packed, y, residual, kind, bounds, min(i, stop - 6), p, 6, 2)
             else:
                 for i in range(top, bottom, 12):
-                    tile(x, packed, y, residual, kind, min(i, stop - 12), p, 12, 1)
+                    tile(x, packed, y, residual, kind, bounds, min(i, stop - 12), p, 12, 1)

@@ -10,18 +10,22 @@ from functools import cache
 from typing import Any
 
 from mini_nn.kernels import kernel
+from mini_nn.kernels.tiles import steps as do
+from mini_nn.kernels.tiles import table as t
+from mini_nn.kernels.tiles.activation import CLAMP, SWISH
 from mini_nn.kernels.tiles.meeting import add, wait
-from mini_nn.kernels.tiles.steps import act
-from mini_nn.kernels.tiles.table import PIECES, SLOT
+
+OP, PIECES, ACT, SLOT = t.OP, t.PIECES, t.ACT, t.SLOT
 
 
 @cache
-def program(kind: int) -> Any:
-    """The compiled function for networks whose activation is `kind`: its code holds no other.
+def program(bends: bool) -> Any:
+    """The compiled function for networks of swish and squeeze-excite (bends), or of ReLUs: each without the other's code.
 
     run(steps, weights, image, arena, meeting, thread): image is one (H * W * C), meeting SLOT zeros a step.  Nobody waits
     for a thread, only for pieces that somebody took: a thread may come late, or not at all.
     """
+    kind = SWISH if bends else CLAMP
 
     def run(steps, weights, image, arena, meeting, thread):
         for s in range(len(steps)):
@@ -30,7 +34,36 @@ def program(kind: int) -> Any:
                 piece = add(meeting, s * SLOT, 1)
                 if piece >= step[PIECES]:
                     break
-                act(step, weights, image, arena, kind, piece, thread)
+                op = step[OP]
+                if op == t.POINTWISE:
+                    if bends:
+                        if step[ACT] == t.SWISH:
+                            do.product(step, weights, arena, SWISH, piece)
+                        else:
+                            do.product(step, weights, arena, CLAMP, piece)
+                    else:
+                        do.product(step, weights, arena, CLAMP, piece)
+                elif op == t.DW31:
+                    do.filtered(step, weights, arena, kind, piece, 3, 1, 6)
+                elif op == t.DW32:
+                    do.filtered(step, weights, arena, kind, piece, 3, 2, 9)
+                elif op == t.DW51:
+                    do.filtered(step, weights, arena, kind, piece, 5, 1, 8)
+                elif op == t.DW52:
+                    do.filtered(step, weights, arena, kind, piece, 5, 2, 11)
+                elif op == t.DEPTHWISE:
+                    do.filtered_by_any(step, weights, arena, kind, piece)
+                elif op == t.STEM:
+                    do.stem(step, weights, image, arena, kind, piece, thread)
+                elif op == t.POOL:
+                    do.pool(step, arena, piece)
+                elif bends:
+                    if op == t.EXCITE:
+                        do.excite(step, weights, arena)
+                    elif op == t.SCALE:
+                        do.scale(step, arena, piece)
+                    elif op == t.GATE:
+                        do.gate(step, weights, arena, piece)
                 add(meeting, s * SLOT + 8, 1)
             wait(meeting, s * SLOT + 8, step[PIECES])
 

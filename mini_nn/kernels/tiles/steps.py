@@ -3,37 +3,26 @@
 import numpy as np
 from numba import njit
 
-from mini_nn.kernels.tiles.activation import IDENTITY, SIGMOID
+from mini_nn.kernels.tiles.activation import SIGMOID, SWISH
 from mini_nn.kernels.tiles.depthwise import any_row, row
 from mini_nn.kernels.tiles.pointwise import PANEL, one_row, rows
 from mini_nn.kernels.tiles.registers import matrix
 from mini_nn.kernels.tiles.table import (
     ABOVE,
     ACROSS,
+    ACT,
     BY_PANEL,
-    DEPTHWISE,
     DOWN,
-    DW31,
-    DW32,
-    DW51,
-    DW52,
-    EXCITE,
-    GATE,
     GATED,
     HEIGHT,
+    IDENTITY,
     KERNEL,
     LEFT,
-    LINEAR,
-    OP,
     OTHER,
-    POINTWISE,
-    POOL,
-    RESIDUAL,
-    SCALE,
+    RELU6,
     SCRATCH,
     SIZE,
     SPAN,
-    STEM,
     STRIDE,
     SUMS,
     WIDTH,
@@ -43,40 +32,16 @@ from mini_nn.kernels.tiles.table import (
     W,
     X,
     Y,
-)  # fmt: skip
+)  # fmt: skip # isort: skip
 
 INLINE = {"nogil": True, "inline": "always"}
 
 
 @njit(**INLINE)
-def act(step, weights, image, arena, kind, piece, thread):
-    op = step[OP]
-    if op == POINTWISE:
-        product(step, weights, arena, None, kind, piece)
-    elif op == LINEAR:
-        product(step, weights, arena, None, IDENTITY, piece)
-    elif op == RESIDUAL:
-        product(step, weights, arena, matrix(arena, step[OTHER], step[M], step[N]), IDENTITY, piece)
-    elif op == DW31:
-        filtered(step, weights, arena, kind, piece, 3, 1, 6)
-    elif op == DW32:
-        filtered(step, weights, arena, kind, piece, 3, 2, 9)
-    elif op == DW51:
-        filtered(step, weights, arena, kind, piece, 5, 1, 8)
-    elif op == DW52:
-        filtered(step, weights, arena, kind, piece, 5, 2, 11)
-    elif op == DEPTHWISE:
-        filtered_by_any(step, weights, arena, kind, piece)
-    elif op == STEM:
-        stem(step, weights, image, arena, kind, piece, thread)
-    elif op == EXCITE:
-        excite(step, weights, arena, kind)
-    elif op == SCALE:
-        scale(step, arena, piece)
-    elif op == GATE:
-        gate(step, weights, arena, piece)
-    elif op == POOL:
-        pool(step, arena, piece)
+def bounds(step):
+    """The lowest and the highest output of a clamp."""
+    low = np.float32(-np.inf) if step[ACT] == IDENTITY else np.float32(0)
+    return low, np.float32(6) if step[ACT] == RELU6 else np.float32(np.inf)
 
 
 @njit(**INLINE)
@@ -86,15 +51,16 @@ def packed(array, at, depth, width):
 
 
 @njit(nogil=True)
-def product(step, weights, arena, residual, kind, piece):
+def product(step, weights, arena, kind, piece):
     m, k, n, size = step[M], step[K], step[N], step[SIZE]
     x, y = matrix(arena, step[X], m, k), matrix(arena, step[Y], m, n)
+    residual = matrix(arena, max(0, step[OTHER]), m if step[OTHER] >= 0 else 0, n)
     w = packed(weights, step[W], k, n) if step[GATED] < 0 else packed(arena, step[GATED], k, n)
     start, panels = piece * size, -(-n // PANEL)
     if step[BY_PANEL]:
-        rows(x, w, y, residual, kind, 0, m, start, min(start + size, panels))
+        rows(x, w, y, residual, kind, bounds(step), 0, m, start, min(start + size, panels))
     else:
-        rows(x, w, y, residual, kind, start, min(start + size, m), 0, panels)
+        rows(x, w, y, residual, kind, bounds(step), start, min(start + size, m), 0, panels)
 
 
 @njit(**INLINE)
@@ -111,7 +77,7 @@ def filtered(step, weights, arena, kind, piece, k, stride, strip):
     bias, w = matrix(weights, step[W], 1, c), matrix(weights, step[W] + c, k * k, c)
     first = piece * step[SIZE]
     for r in range(first, min(first + step[SIZE], step[DOWN])):
-        row(x, w, bias, y, kind, k, stride, strip, geometry(step), r)
+        row(x, w, bias, y, kind, bounds(step), k, stride, strip, geometry(step), r)
         add_up(step, arena, y, piece, r, first)
 
 
@@ -123,7 +89,7 @@ def filtered_by_any(step, weights, arena, kind, piece):
     bias, w = matrix(weights, step[W], 1, c), matrix(weights, step[W] + c, k * k, c)
     first = piece * step[SIZE]
     for r in range(first, min(first + step[SIZE], step[DOWN])):
-        any_row(x, w, bias, y, kind, k, step[STRIDE], geometry(step), r)
+        any_row(x, w, bias, y, kind, bounds(step), k, step[STRIDE], geometry(step), r)
         add_up(step, arena, y, piece, r, first)
 
 
@@ -163,21 +129,12 @@ def stem(step, weights, image, arena, kind, piece, thread):
                     for j in range(k * c):
                         inside = 0 <= p < height and 0 <= near + j < width * c
                         windows[o, at + j] = x[p, near + j] if inside else np.float32(0)
-        rows(
-            windows,
-            w,
-            matrix(arena, step[Y] + r * across * n, across, n),
-            None,
-            kind,
-            0,
-            across,
-            0,
-            -(-n // PANEL),
-        )
+        y = matrix(arena, step[Y] + r * across * n, across, n)
+        rows(windows, w, y, matrix(arena, 0, 0, n), kind, bounds(step), 0, across, 0, -(-n // PANEL))
 
 
 @njit(nogil=True)
-def excite(step, weights, arena, kind):
+def excite(step, weights, arena):
     """The gate of squeeze-excite, from the sums of M pieces: C = K channels, N squeezed, HEIGHT * WIDTH pixels."""
     c, n = step[K], step[N]
     sums = matrix(arena, step[SUMS], step[M], c)
@@ -191,10 +148,11 @@ def excite(step, weights, arena, kind):
         mean[0, j] /= np.float32(step[HEIGHT] * step[WIDTH])
     reduce = packed(weights, step[W], c, n)
     expand = packed(weights, step[W] + reduce.size, n, c)
+    gates, none = matrix(arena, step[Y], 1, c), matrix(arena, 0, 0, c)
     for p in range(-(-n // PANEL)):
-        one_row(mean, reduce, squeezed, None, kind, 0, p)
+        one_row(mean, reduce, squeezed, none, SWISH, bounds(step), 0, p)
     for p in range(-(-c // PANEL)):
-        one_row(squeezed, expand, matrix(arena, step[Y], 1, c), None, SIGMOID, 0, p)
+        one_row(squeezed, expand, gates, none, SIGMOID, bounds(step), 0, p)
 
 
 @njit(nogil=True)

@@ -3,7 +3,9 @@
 from enum import IntEnum
 
 # what a step does
-STEM, POINTWISE, LINEAR, RESIDUAL, DW31, DW32, DW51, DW52, DEPTHWISE, EXCITE, SCALE, GATE, POOL = range(13)
+STEM, POINTWISE, DW31, DW32, DW51, DW52, DEPTHWISE, EXCITE, SCALE, GATE, POOL = range(11)
+# what a convolution ends in
+IDENTITY, RELU, RELU6, SWISH = range(4)
 
 
 class At(IntEnum):
@@ -12,7 +14,7 @@ class At(IntEnum):
     OP = 0
     X = 1  # the input's place
     Y = 2  # the output's
-    OTHER = 3  # a residual's, or a gate's; of EXCITE, scratch
+    OTHER = 3  # a residual's (-1: none), or a gate's; of EXCITE, scratch
     W = 4  # the weights' place
     GATED = 5  # the place in the arena of weights that a gate was multiplied into; or -1
     PIECES = 6
@@ -32,11 +34,12 @@ class At(IntEnum):
     SUMS = 20  # where each piece puts its channels' sums; or -1
     SCRATCH = 21  # a thread's own place: SCRATCH + thread * SPAN
     SPAN = 22
+    ACT = 23
 
 
 COLUMNS = len(At)
 SLOT = 16  # counters of a step: pieces taken at 0, pieces done at 8, apart so that no cache line is shared
 (
     OP, X, Y, OTHER, W, GATED, PIECES, SIZE, BY_PANEL, M, K, N,
-    HEIGHT, WIDTH, DOWN, ACROSS, ABOVE, LEFT, KERNEL, STRIDE, SUMS, SCRATCH, SPAN,
+    HEIGHT, WIDTH, DOWN, ACROSS, ABOVE, LEFT, KERNEL, STRIDE, SUMS, SCRATCH, SPAN, ACT,
 ) = (int(column) for column in At)  # fmt: skip
