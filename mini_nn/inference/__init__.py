@@ -6,4 +6,16 @@ from mini_nn.inference.ensembles import Ensemble, ensemble
 from mini_nn.inference.plan import Plan, compile
 from mini_nn.inference.prediction import NOT_SURE, Prediction, decide
 
-__all__ = ["NOT_SURE", "Cost", "Ensemble", "Plan", "Prediction", "compile", "crops", "decide", "ensemble", "looking", "measure"]
+__all__ = [
+    "NOT_SURE",
+    "Cost",
+    "Ensemble",
+    "Plan",
+    "Prediction",
+    "compile",
+    "crops",
+    "decide",
+    "ensemble",
+    "looking",
+    "measure",
+]
