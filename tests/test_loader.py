@@ -361,6 +361,7 @@ def test_a_process_ends_with_an_epoch_half_done():
         ({"batch_size": 2.5}, "batch_size"),
         ({"workers": -1}, "workers"),
         ({"seed": -1}, "seed"),
+        ({"augment": "digits"}, "augment must be"),
     ],
 )
 def test_wrong_options_are_refused_at_once(split, options, message):

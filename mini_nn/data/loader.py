@@ -49,6 +49,10 @@ class Loader:
         for name, value, least in whole:
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
                 raise ValueError(f"Loader: {name} must be a whole number of at least {least}, not {value!r}")
+        if augment is not None and not callable(augment):
+            raise ValueError(
+                f"Loader: augment must be a Recipe, such as data.preset('digits'), or a function, not {augment!r}"
+            )
         if isinstance(split, Splits):
             raise ValueError("Loader: these are all splits of a data set; give one: splits.train")
         if isinstance(split, tuple):
