@@ -56,7 +56,7 @@ def preprocess(
     3. The channels in the order that the network learned: "RGB" or "BGR".
     4. (x - mean) / std for x in 0..255; mean and std have a number for each channel, in the network's order.
     """
-    height, width = image.shape[:2]
+    height, width, _ = image.shape
     shorter = min(height, width)
     tall, wide = resize * height // shorter, resize * width // shorter
     small = np.asarray(Image.fromarray(image).resize((wide, tall), Image.Resampling.BILINEAR))
@@ -468,9 +468,9 @@ EXERCISES = (
             weights("dense_not_transposed", "Your dense weight from torch is (O, I).", "torch computes x w.T, we compute x w. With as many inputs as outputs nothing else would notice.", ("first.T if torch else first", "first")),
             weights("dense_always_transposed", "You transpose the dense weight of TensorFlow too.", "TensorFlow's is (I, O) already.", ("first.T if torch else first", "first.T")),
             weights("bias_forgotten", "Your dense layer has no bias.", "arrays[1].", (', "bias": arrays[1]', "")),
-            weights("alphabet_forgotten", "gamma and beta of TensorFlow are exchanged.", "A TensorFlow checkpoint lists by the alphabet: beta comes before gamma.", ('("gamma", "beta") if torch else ("beta", "gamma")', '("gamma", "beta")')),
-            weights("alphabet_everywhere", "gamma and beta of torch are exchanged.", "torch's weight is gamma, and it comes first.", ('("gamma", "beta") if torch else ("beta", "gamma")', '("beta", "gamma")')),
-            weights("mean_and_variance_exchanged", "The running mean and the running variance are exchanged.", "The mean comes first, everywhere. A negative variance would give it away, or a NaN.", ('"running_mean", "running_var")', '"running_var", "running_mean")')),
+            weights("alphabet_forgotten", "You exchanged gamma and beta of TensorFlow.", "A TensorFlow checkpoint lists by the alphabet: beta comes before gamma.", ('("gamma", "beta") if torch else ("beta", "gamma")', '("gamma", "beta")')),
+            weights("alphabet_everywhere", "You exchanged gamma and beta of torch.", "torch's weight is gamma, and it comes first.", ('("gamma", "beta") if torch else ("beta", "gamma")', '("beta", "gamma")')),
+            weights("mean_and_variance_exchanged", "You exchanged the running mean and the running variance.", "The mean comes first, everywhere. A negative variance would give it away, or a NaN.", ('"running_mean", "running_var")', '"running_var", "running_mean")')),
             weights("statistics_first", "You take the statistics for gamma and beta.", "gamma and beta come first, in one order or the other, then mean and variance.", ('(*scale_and_shift, "running_mean", "running_var")', '("running_mean", "running_var", *scale_and_shift)')),
         ),
         (

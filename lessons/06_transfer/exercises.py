@@ -1,7 +1,7 @@
 """L6, transfer learning: what is asked, the cases, and the mistakes that have a name."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -244,6 +244,7 @@ def unfreeze_cases(_: Rng) -> Iterator[Case]:
     ):
         yield {"calls": [until]}
     yield {"calls": ["stages.5", "stages.1", "stages.11"]}
+    yield {"calls": ["head", "stages.3.sec", "class"]}
     for inside in (
         "stages.3.second.project",
         "stages.3.second.expand",
@@ -254,13 +255,15 @@ def unfreeze_cases(_: Rng) -> Iterator[Case]:
 
 
 def use_unfreeze(unfreeze_from: Function, case: Case) -> tuple[Any, ...]:
-    model, refused = many_stages(), []
+    """What learns after each call, a refused one too."""
+    model, learning, refused = many_stages(), [], []
     for until in case["calls"]:
         try:
             unfreeze_from(model, until)
         except ValueError:
             refused.append(until)
-    return [name for name, p in named_arrays(model) if isinstance(p, Parameter) and p.trainable], refused
+        learning.append([n for n, p in named_arrays(model) if isinstance(p, Parameter) and p.trainable])
+    return learning, refused
 
 
 # ---- wrong variants
@@ -312,25 +315,20 @@ def old_columns(model: Any, classes: int, rng: Rng) -> Any:  # noqa: ARG001
     return model
 
 
-def by_order_of_names(compare: Callable[[str, str], bool]) -> Function:
-    def freeze(model: Layer, until: str = "classifier") -> Layer:
-        names = [name for name, item in named_arrays(model) if isinstance(item, Parameter)]
-        start = next((i for i, name in enumerate(names) if compare(name, until)), None)
-        if start is None:
-            raise ValueError(until)
-        for i, p in enumerate(parameters(model)):
-            p.trainable = i >= start
-        return model
-
-    return freeze
+def by_order_of_names(model: Layer, until: str = "classifier") -> Layer:
+    items = [(name, item) for name, item in named_arrays(model) if isinstance(item, Parameter)]
+    start = next((i for i, (name, _) in enumerate(items) if name.startswith(f"{until}.")), None)
+    if start is None:
+        raise ValueError(until)
+    for i, (_, p) in enumerate(items):
+        p.trainable = i >= start
+    return model
 
 
-def begins(name: str, until: str) -> bool:
-    return name.startswith(until + ".")
-
-
-def prefix(name: str, until: str) -> bool:
-    return name.startswith(until)
+def begins_with_the_letters(model: Layer, until: str = "classifier") -> Layer:
+    names = [name for name, _ in named_layers(model) if name.startswith(until)]
+    safe_order(model, names[0] if names else until)
+    return model
 
 
 def compared_as_words(model: Layer, until: str = "classifier") -> Layer:
@@ -385,7 +383,7 @@ EXERCISES = (
             flags("left_in_the_optimiser", "Frozen weights move: their gradient is 0, and weight decay and momentum go on.", "Take what does not learn out of optimiser.parameters.", ("optimiser.parameters = learning", "pass")),
             flags("weight_decay_moves_frozen", "Frozen weights shrink: you emptied their velocity, and weight decay fills it again.", "A weight that stays in optimiser.parameters decays, gradient or not: take it out.", ("optimiser.parameters = learning", "for p in optimiser.parameters:\n        if p not in learning:\n            optimiser.velocity.pop(p, None)")),
             flags("momentum_moves_frozen", "Frozen weights roll on: you took their weight decay away, and the velocity from before still moves them.", "A weight that stays in optimiser.parameters moves by its velocity: take it out.", ("optimiser.parameters = learning", "optimiser.no_decay |= {*optimiser.parameters} - {*learning}")),
-            flags("prefix_without_dot", "\"stages.1\" lets stages.10 learn too.", "Compare with the name and a dot: \"stages.1.\".", ('f"{layer}."', "layer")),
+            flags("prefix_without_dot", "Your \"stages.1\" lets stages.10 learn too.", "Compare with the name and a dot: \"stages.1.\".", ('f"{layer}."', "layer")),
             flags("never_comes_back", "A layer that was frozen once does not come back.", "Make optimiser.parameters anew from all of the model's, not from those that are left.", ("optimiser.parameters = learning", "optimiser.parameters = [p for p in optimiser.parameters if p.trainable]")),
             flags("velocity_cleared", "You clear the velocities: a layer that comes back starts anew.", "Leave optimiser.velocity alone.", ("optimiser.parameters = learning", "optimiser.parameters = learning\n    optimiser.velocity.clear()")),
             flags("not_below_the_name", "Layers inside the named ones do not learn.", "\"stages.1\" means all whose name begins with \"stages.1.\".", ('name.startswith(f"{layer}.")', 'name.rpartition(".")[0] == layer')),
@@ -470,8 +468,8 @@ EXERCISES = (
         ("what learns", "refused"),
         unfreeze_cases,
         (
-            another("cuts_a_residual_block", "You cut inside a residual block or a gate: the frozen half of a sum cannot be computed ahead, as what comes from below is added after it.", "ValueError where a Residual or a Gate is on the way to the layer.", by_order_of_names(begins)),
-            another("prefix_without_dot", "You take the first name that begins with these letters, and any part of a block.", "Compare the whole name of a layer; refuse the inside of a sum.", by_order_of_names(prefix)),
+            another("cuts_a_residual_block", "You cut inside a residual block or a gate: the frozen half of a sum cannot be computed ahead, as what comes from below is added after it.", "ValueError where a Residual or a Gate is on the way to the layer.", by_order_of_names),
+            another("prefix_without_dot", "You take the first layer whose name begins with these letters: \"stages.3.sec\" is no layer, and \"class\" is none.", "Compare the whole name of a layer, or all of it and a dot.", begins_with_the_letters),
             another("compared_as_words", "You compare names as words: \"stages.10\" comes before \"stages.2\", and \"classifier\" before all.", "The order is that of the layers: named_layers or named_arrays.", compared_as_words),
             another("norms_left", "The BatchNorms below the cut still learn.", "All Parameters below it, gamma and beta too.", norms_left),
             frozen("stays_frozen", "What was frozen before stays so: only the parts below the cut are set.", "Set trainable to True from the cut on.", ("p.trainable = True", "pass")),
@@ -486,7 +484,7 @@ EXERCISES = (
         ),
         points=3,
         minutes=15,
-        checks="13 calls on a network of twelve stages: stages, blocks, the whole; inside sums and gates, and a name that is not there.",
+        checks="22 calls on a network of twelve stages: stages, blocks, the whole; inside sums and gates, and a name that is not there.",
         core=False,
         use=use_unfreeze,
         needs="from mini_nn.core import Layer, Parameter, named_arrays, named_layers\nfrom mini_nn.layers import Gate, Residual",
