@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import inspect
 import json
 import subprocess
 import sys
@@ -74,7 +75,7 @@ def test_the_stub_has_the_solutions_head_and_docstring(exercise):
     exec("\n".join(source.stub_imports(exercise)) + "\n" + source.stub(exercise), names)  # noqa: S102
     stub = names[exercise.name]
     assert list(stub.__code__.co_varnames) == list(exercise.signature.parameters)
-    assert stub.__defaults__ == exercise.function.__defaults__
+    assert stub.__defaults__ == inspect.unwrap(exercise.function).__defaults__
     assert (exercise.function.__doc__ or exercise.task).split() == stub.__doc__.split()
     arguments = [None] * sum(p.default is p.empty for p in exercise.signature.parameters.values())
     with pytest.raises(NotImplementedError, match="your turn"):

@@ -162,9 +162,9 @@ exercise("L7.affine_matrix")
 def forwards(image, matrix):
     """Every old pixel goes to its nearest new place; what nobody reaches stays black."""
     height, width = image.shape[:2]
-    centre = np.array([(height - 1) / 2, (width - 1) / 2])
     old = np.indices((height, width)).reshape(2, -1)
-    new = np.round(matrix @ (old - centre[:, None]) + centre[:, None]).astype(int)
+    middle = old.mean(1, keepdims=True)
+    new = np.round(matrix @ (old - middle) + middle).astype(int)
     inside = (new[0] >= 0) & (new[0] < height) & (new[1] >= 0) & (new[1] < width)
     result, reached = np.zeros_like(image), np.zeros((height, width), bool)
     result[new[0, inside], new[1, inside]] = image[old[0, inside], old[1, inside]]
@@ -180,14 +180,9 @@ print(
 )
 assert abs(share - (1 - 1 / 1.3**2)) < 0.03
 
-height, width = photo.shape[:2]
-off_centre = np.array([(height - 1) / 2, (width - 1) / 2])
-corner = augment.warp(
-    photo,
-    augment.affine_matrix(20, 0, 1),
-    tuple(augment.affine_matrix(20, 0, 1) @ off_centre - off_centre),
-    0.0,
-)
+turn = augment.affine_matrix(20, 0, 1)
+middle = (np.array(photo.shape[:2]) - 1) / 2
+corner = augment.warp(photo, turn, tuple(turn @ middle - middle), 0.0)  # a turn about [0, 0]
 row(
     [
         photo,

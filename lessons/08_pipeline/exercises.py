@@ -569,13 +569,13 @@ ENDS = (
     ),
     Mistake(
         "deadlock_on_break",
-        "close() never returns: it waits for a thread that waits for a free place in the queue.",
+        "Your close() never returns: it waits for a thread that waits for a free place in the queue.",
         "Nobody will free one. Tell the threads to stop, or do without a feeding thread: submit from the generator itself.",
         written(fed_by_a_thread),
     ),
     mistake(
         "threads_left_behind",
-        "close() returns while a thread is still working.",
+        "Your close() returns while a thread is still working.",
         "Wait for the threads: pool.shutdown(wait=True, ...), which is the default. Else files are read that are being deleted, and Ctrl-C hangs at the exit.",
         AHEAD,
         ("shutdown(cancel_futures=True)", "shutdown(wait=False, cancel_futures=True)"),
