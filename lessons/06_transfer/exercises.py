@@ -167,24 +167,19 @@ def feature_cases(rng: Rng) -> Iterator[Case]:
 
 
 def use_features(precompute: Function, case: Case) -> tuple[Any, ...]:
-    """Ask again with the same, with another weight, another running mean, other images, and the first ones."""
+    """Ask again with the same, with another weight, mean or variance, with other images, and with the first ones."""
     x, rng = case["x"], np.random.default_rng(case["seed"])
     body = Watched(conv=PointwiseConv2D(3, 4), norm=BatchNorm(4, momentum=0.3), pool=GlobalAveragePool())
     init.initialize(body, rng)
-    weight, mean = body.conv.weight, body.norm.running_mean  # type: ignore[attr-defined]
-    first = weight.value, mean.value
+    arrays = dict(named_arrays(body))
+    first = {name: item.value for name, item in arrays.items()}
     cache: dict[str, Array] = {}
     features, labels, passes = [], [], []
-    steps: tuple[tuple[Array, Array, Array], ...] = (
-        (x, *first),
-        (x, *first),
-        (x, first[0] + np.float32(0.5), first[1]),
-        (x, first[0], first[1] + np.float32(0.5)),
-        (x[::-1] / 2, *first),
-        (x, *first),
-    )
+    steps = ((x, ""), (x, ""), *((x, name) for name in arrays), (x[::-1] / 2, ""), (x, ""))
     with in_numpy():
-        for images, weight.value, mean.value in steps:
+        for images, changed in steps:
+            for name, item in arrays.items():
+                item.value = first[name] + np.float32(0.5 * (name == changed))
             size = min(case["batch_size"], len(x))
             loader = Loader(
                 (np.ascontiguousarray(images), case["y"]), size, brighter, workers=0, seed=1, drop_last=True
@@ -219,7 +214,8 @@ def use_head(new_head: Function, case: Case) -> tuple[Any, ...]:
     after = {name: item.value for name, item in named_arrays(model)}
     kept = all(np.array_equal(after[n], v) for n, v in before.items() if not n.startswith("classifier"))
     zero = bool((after["classifier.bias"] == 0).all())
-    return logits.shape, start, zero, kept, str(after["classifier.weight"].dtype), back is model
+    small = bool(np.abs(logits).max() < 1)
+    return logits.shape, start, small, zero, kept, str(after["classifier.weight"].dtype), back is model
 
 
 def many_stages() -> Sequential:
@@ -243,6 +239,7 @@ def unfreeze_cases(_: Rng) -> Iterator[Case]:
         "stages.4.first.project",
     ):
         yield {"calls": [until]}
+        yield {"calls": [until], "frozen": True}
     yield {"calls": ["stages.5", "stages.1", "stages.11"]}
     yield {"calls": ["head", "stages.3.sec", "class"]}
     for inside in (
@@ -257,6 +254,8 @@ def unfreeze_cases(_: Rng) -> Iterator[Case]:
 def use_unfreeze(unfreeze_from: Function, case: Case) -> tuple[Any, ...]:
     """What learns after each call, a refused one too."""
     model, learning, refused = many_stages(), [], []
+    for p in parameters(model):
+        p.trainable = not case.get("frozen", False)
     for until in case["calls"]:
         try:
             unfreeze_from(model, until)
@@ -429,7 +428,7 @@ EXERCISES = (
         ),
         points=4,
         minutes=20,
-        checks="Three sets of images, asked for six times each: again, with another weight, another running mean, other images, and the first ones.",
+        checks="Three sets of images, asked for nine times each: again, with each of the body's five arrays changed, with other images, and with the first ones.",
         use=use_features,
         needs="import hashlib\nfrom mini_nn.core import Layer, named_arrays\nfrom mini_nn.data import Loader",
         tolerance=1e-5,
@@ -438,7 +437,7 @@ EXERCISES = (
     Exercise(
         "L6.new_head",
         NEW_HEAD,
-        ("shape", "first loss", "bias is zero", "body as it was", "dtype", "same model"),
+        ("shape", "first loss", "small logits", "bias is zero", "body as it was", "dtype", "same model"),
         head_cases,
         (
             head("weights_far_too_large", "Your first loss is far above log C: the head is sure of nonsense.", "Small weights, bias 0: all classes about equally likely, loss = log C.", ("head.weight.value = rng", "head.weight.value = 10_000 * rng")),
@@ -457,7 +456,7 @@ EXERCISES = (
         ),
         points=2,
         minutes=12,
-        checks="Three networks: shapes, the first loss (to 0.02), a bias of zeros, an untouched body, float32; not which numbers you draw.",
+        checks="Three networks: shapes, the first loss (to 0.02), logits below 1, a bias of zeros, an untouched body, float32; not which numbers you draw.",
         use=use_head,
         needs="import numpy as np\nfrom mini_nn.core import Layer\nfrom mini_nn.layers import Dense",
         task="A new classifier on an old network. The first loss tells whether it was put on well.",
@@ -484,7 +483,7 @@ EXERCISES = (
         ),
         points=3,
         minutes=15,
-        checks="22 calls on a network of twelve stages: stages, blocks, the whole; inside sums and gates, and a name that is not there.",
+        checks="30 calls on a network of twelve stages: stages, blocks, the whole; inside sums and gates, and a name that is not there.",
         core=False,
         use=use_unfreeze,
         needs="from mini_nn.core import Layer, Parameter, named_arrays, named_layers\nfrom mini_nn.layers import Gate, Residual",
