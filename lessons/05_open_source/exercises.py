@@ -278,6 +278,8 @@ def divergence_cases(rng: Rng) -> Iterator[Case]:
     for name in ("stem", "thin"):  # 10 % of the reference's size, 9 % of mine
         large, right = tree(Sequential, **{name: Affine(1.1)}), tree(Sequential, **{name: Affine(1.0)})
         yield {"mine": large, "reference": right, "x": x, "tolerance": 0.095}
+    large, right = (Sequential(body=Sequential(only=Affine(scale))) for scale in (1.1, 1.0))
+    yield {"mine": large, "reference": right, "x": x, "tolerance": 0.095}
     one = np.zeros((2, 4))
     one[1, 3] = 5e-3  # one number of many
     yield {"mine": tree(stem=Affine(2.0, 0.5 + one)), "reference": tree(), "x": x}
@@ -544,7 +546,7 @@ EXERCISES = (
         ),
         points=4,
         minutes=20,
-        checks="23 pairs of networks: no fault, one, two; a lost skip; faults that cancel; rounding; small and large numbers; NaN; a lost feature.",
+        checks="24 pairs of networks: no fault, one, two; a lost skip; faults that cancel; rounding; small and large numbers; NaN; a lost feature.",
         task="The tool that finds a bug in an evening instead of a week: where do two networks, which should be the same, part?",
     ),
     Exercise(
