@@ -299,6 +299,19 @@ def test_its_strength_is_the_one_that_cross_validates_best(rng):
     assert strengths[1] < 1
 
 
+def test_it_is_learned_on_one_core_and_the_others_are_given_back(rng, monkeypatch):
+    from threadpoolctl import threadpool_info
+
+    def threads():
+        return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+    inside, solve, before = [], head.solve, threads()
+    monkeypatch.setattr(head, "solve", lambda *given: inside.append(threads()) or solve(*given))
+    head.fit_head(rng.normal(size=(8, 3)), np.arange(8) % 2, 2, np.arange(8) // 2 % 2)
+    assert all(one == {1} for one in inside) and len(inside) == 2 * len(head.STRENGTHS) + 1
+    assert threads() == before
+
+
 @pytest.mark.parametrize("present", [[0], [0, 2], [1, 2]])
 def test_a_class_without_photographs_is_never_said(present, rng):
     y = np.array(present).repeat(4)
@@ -360,6 +373,12 @@ def test_the_model_alone_is_all_that_is_needed(run, tmp_path):
 def test_a_tuned_network_remembers_its_size(photos, tmp_path):
     fit(photos, "B", tmp_path, out=tmp_path / "run", **{**LEARNING, "size": 48, "epochs": 1})
     assert transfer.load(tmp_path / "run").preprocess == replace(HOW, size=48, resize=48)
+
+
+def test_a_learns_at_the_size_it_is_given(photos, tmp_path):
+    found = fit(photos, "A", tmp_path, size=48)
+    assert found.classifier.preprocess == replace(HOW, size=48, resize=48)
+    assert np.allclose(found.classifier.probabilities(found.paths), found.probabilities, atol=1e-5)
 
 
 def header(path, change):

@@ -21,7 +21,7 @@ from mini_nn.transfer.head import Counts, Search, fit_head, folds, grouped
 from mini_nn.transfer.parts import new_head
 from mini_nn.transfer.run import FEW, Tried
 from mini_nn.transfer.strategies import Strategy
-from mini_nn.transfer.tune import learner, start, tune
+from mini_nn.transfer.tune import learner, resized, start, tune
 from mini_nn.weights.preprocess import Preprocess
 
 TUNED_FOLDS = 3  # of the cross-validation of B, C and scratch, each of which is a training
@@ -102,7 +102,8 @@ def head_alone(task: Task, plan: Strategy) -> Outcome:
     logits = head.logits(x[:, 0])
     seconds = time.perf_counter() - since
     judged = measured(logits[: len(learn)], learn.y) + measured(logits[len(learn) :], judge.y)
-    classifier = Classifier(model, task.preprocess, task.splits.classes)  # type: ignore[arg-type]
+    how = resized(task.preprocess, plan.size)
+    classifier = Classifier(model, how, task.splits.classes)  # type: ignore[arg-type]
     return Outcome(
         classifier, [train.Record(1, *judged, 0.0, seconds)], softmax(logits[len(learn) :]), search
     )
@@ -111,7 +112,8 @@ def head_alone(task: Task, plan: Strategy) -> Outcome:
 def rows(task: Task, plan: Strategy, paths: list[Path]) -> Array:
     """(n, views, d)."""
     views = features.Views(plan.views, plan.augment)
-    x = features.compute(task.model, task.preprocess, paths, task.cache, task.workers, views, task.quiet)
+    how = resized(task.preprocess, plan.size)
+    x = features.compute(task.model, how, paths, task.cache, task.workers, views, task.quiet)
     return x.reshape(len(paths), plan.views, -1)
 
 
