@@ -59,6 +59,18 @@ def fit_head(
 
     features (n, d), or (n, views, d): learned from are all views, judged is the first.
     """
+    try:
+        import sklearn.linear_model  # noqa: F401  before the limit, which holds for what is loaded
+        from threadpoolctl import threadpool_limits  # comes with scikit-learn
+    except ImportError:
+        raise ImportError("strategy A needs scikit-learn: pip install 'mini-nn[eval]'") from None
+    with threadpool_limits(1):  # so small are the products that a second thread costs ten times what it gives
+        return searched(features, y, classes, fold)
+
+
+def searched(
+    features: Array, y: Array, classes: int, fold: Array
+) -> tuple[Head, Counts | None, list[Search]]:
     views = features.shape[1] if features.ndim == 3 else 1
     first = features.reshape(len(y), views, -1)[:, 0]
     learn, tried = prepared(features.reshape(len(y) * views, -1), y.repeat(views), classes), []
@@ -99,11 +111,9 @@ def prepared(features: Array, y: Array, classes: int) -> Callable[[Array, float]
 
 def solve(z: Array, y: Array, classes: int, strength: float) -> tuple[Array, Array]:
     """scikit-learn's softmax regression as (weight, bias) for all classes."""
-    try:
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression
-    except ImportError:
-        raise ImportError("strategy A needs scikit-learn: pip install 'mini-nn[eval]'") from None
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     weight, bias = np.zeros((z.shape[1], classes)), np.zeros(classes)
     seen = np.unique(y)
     if len(seen) < 2:  # a fold without the others
