@@ -308,7 +308,7 @@ def test_it_is_learned_on_one_core_and_the_others_are_given_back(rng, monkeypatc
     inside, solve, before = [], head.solve, threads()
     monkeypatch.setattr(head, "solve", lambda *given: inside.append(threads()) or solve(*given))
     head.fit_head(rng.normal(size=(8, 3)), np.arange(8) % 2, 2, np.arange(8) // 2 % 2)
-    assert all(one == {1} for one in inside) and len(inside) == 2 * len(head.STRENGTHS) + 1
+    assert inside == [{1}] * (2 * len(head.STRENGTHS) + 1)
     assert threads() == before
 
 
