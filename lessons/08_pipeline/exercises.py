@@ -694,6 +694,7 @@ EXERCISES = (
         ),
         points=3,
         minutes=20,
+        core=False,
         checks="Four sets of jobs with two threads, in which a later job must be through before an earlier one; counted: what was taken beyond each result.",
         use=use_prefetch,
         task="A generator. The pool is a concurrent.futures.ThreadPoolExecutor; its threads are somebody else's business, the order and the bound are yours.",
@@ -712,6 +713,7 @@ EXERCISES = (
         ),
         points=3,
         minutes=20,
+        core=False,
         checks="To the end, with an error in the third batch, and with a close() while a batch is being made: what came, what began later, who is still there.",
         use=use_ahead,
         task="The same with threads of your own: make them, and make sure that they are gone when the generator is, however it is left. "
@@ -731,8 +733,8 @@ EXERCISES = (
         ),
         points=2,
         minutes=10,
-        checks="Seven pipelines, each limit at least once; the rate to 1e-8 and the name.",
         core=False,
+        checks="Seven pipelines, each limit at least once; the rate to 1e-8 and the name.",
         task="Before you measure, predict. Return the rate and one of the names 'in turn', 'loading', 'training', 'cores'.",
     ),
 )

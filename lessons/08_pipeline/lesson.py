@@ -23,15 +23,20 @@
 #
 # **Know first**: generators (`yield`), and augmentation (L7) for the examples.
 #
-# **Time**: about 80 minutes with the exercises. Core: the first three. `pipeline_rate` and section 5 are extra.
+# **Time**: 10 minutes for `random_stream`, which is core; an hour with the three exercises that are extra; 40 minutes to read.
 
 # %%
 import hashlib
 import io
 import json
+import os
 import threading
 import time
 from collections import Counter
+from itertools import pairwise
+
+for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(name, "1")  # the arithmetic on one core, so that there is one to share
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -40,7 +45,7 @@ from PIL import Image
 
 from lessons import check, exercise, picture, show  # noqa: F401
 from lessons.catalogue import LESSONS
-from mini_nn import backend, init, losses, models, optim
+from mini_nn import init, losses, models, optim
 from mini_nn.data import Loader, Recipe, Step, arrays, augment
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#BBBBBB"  # told apart by colour-blind readers too
@@ -150,7 +155,7 @@ print("every image is augmented alike in batches of 16 and of 37")
 
 # %%
 def film(workers, batches=6, making=0.03, training=0.04):
-    """When each batch is made, and when it is trained on: rows of (what, batch, start, end)."""
+    """When each batch is made and trained on, and by whom: rows of (thread, batch, start, end)."""
     rows, start = [], time.perf_counter()
 
     class Slow:
@@ -162,7 +167,7 @@ def film(workers, batches=6, making=0.03, training=0.04):
         def __getitem__(self, index):
             begin = time.perf_counter() - start
             time.sleep(making)
-            rows.append(("make", index, begin, time.perf_counter() - start))
+            rows.append((threading.current_thread().name, index, begin, time.perf_counter() - start))
             return np.zeros((1, 1, 1), np.float32), 0
 
     for number, _ in enumerate(Loader(Slow(), batch_size=1, workers=workers, shuffle=False)):
@@ -173,40 +178,28 @@ def film(workers, batches=6, making=0.03, training=0.04):
 
 
 films = {workers: film(workers) for workers in (0, 1, 2)}
-figure, axes = plt.subplots(3, 1, figsize=(8, 4.2), sharex=True)
+figure, axes = plt.subplots(
+    3, 1, figsize=(8, 4.6), sharex=True, height_ratios=(2, 2, 3), layout="constrained"
+)
 for ax, (workers, rows) in zip(axes, films.items(), strict=True):
-    for what, number, begin, end in rows:
-        making = what == "make"
-        ax.barh(
-            0 if making else 1,
-            end - begin,
-            left=begin,
-            height=0.8,
-            color=ORANGE if making else BLUE,
-            hatch="//" if making else "",
-            edgecolor="white",
-        )
-        ax.text(
-            (begin + end) / 2,
-            0 if making else 1,
-            str(number),
-            ha="center",
-            va="center",
-            color="black" if making else "white",
-            fontsize=8,
-        )
-    ax.set(yticks=[0, 1], yticklabels=["make", "train"])
+    makers = sorted({who for who, *_ in rows} - {"train"})
+    for who, number, begin, end in rows:
+        trains = who == "train"
+        lane = len(makers) if trains else makers.index(who)
+        ax.barh(lane, end - begin, 0.8, begin, color=BLUE if trains else ORANGE, edgecolor="white")
+        ax.text((begin + end) / 2, lane, str(number), ha="center", va="center", color="white")
+    ax.set_yticks(range(len(makers) + 1), [*("make" for _ in makers), "train"])
     ax.set_title(f"workers = {workers}: {max(end for *_, end in rows):.2f} s", fontsize=10, loc="left")
     ax.spines[["top", "right"]].set_visible(False)
-axes[-1].set_xlabel("seconds")
-figure.tight_layout()
+axes[-1].set(xlabel="seconds", xlim=(0, None))
 picture(
     figure,
     alt="Three timelines of six batches. Without workers, making and training take turns. With one worker batch 1 is made while batch 0 is trained on, and training goes on "
     "without a gap after the first batch. With two workers the first batches are made side by side, and the end comes no earlier.",
 )
-last = {workers: max(end for *_, end in rows) for workers, rows in films.items()}
-assert last[1] < last[0]
+in_turn = sorted(films[0], key=lambda row: row[2])
+assert all(before[3] <= after[2] for before, after in pairwise(in_turn))
+assert len({who for who, *_ in films[2]}) <= 3
 
 # %% [markdown]
 # *Look*: with one worker only the very first batch is waited for. A second worker makes batches earlier than they
@@ -373,7 +366,7 @@ else:
     saved = 1 - one["both, workers=1"] / one["both, workers=0"]
     most = one["making a batch alone"] / (one["making a batch alone"] + one["training on ready batches"])
     print(f"one worker saves {saved:.0%} here; hiding all of the loading would save {most:.0%}")
-    assert 0.04 < saved < most < 0.1
+    assert (round(saved, 2), round(most, 2)) == (0.06, 0.09)
 
 # %% [markdown]
 # **Where the claim is loose.** "Let the CPU augment in parallel, and the training never waits." True as a picture of a graphics
@@ -389,7 +382,9 @@ photographs = Photographs()
 cut = Recipe(
     (Step("random_resized_crop", {"size": (64, 64), "scale": (0.3, 1.0)}), Step("mirror"), Step("pca_colour"))
 )
-model = init.initialize(models.build("mobilenet_v1", width_mult=0.5, num_classes=2), np.random.default_rng(0))
+model = init.initialize(
+    models.build("mobilenet_v1", width_mult=0.25, num_classes=2), np.random.default_rng(0)
+)
 optimiser = optim.SGD(model, lr=1e-3, momentum=0.9)
 
 
@@ -420,7 +415,7 @@ for workers in (0, 1, 2):
 # arithmetic on one of them.) Where the measured rate is lower than predicted, three things are at work that two rates do not
 # know: the first batch is waited for; caches and memory are shared; and Python.
 #
-# ## 5. Threads, and Python's lock (extra)
+# ## 5. Threads, and Python's lock
 # Only one thread at a time runs Python code: the interpreter has one lock, the *GIL*. Then what do threads help? Decoding a JPEG (Pillow), and NumPy's
 # loops over large arrays, let go of the lock while they work. Pure Python does not. *Predict* the gain of two threads for each of three jobs.
 
@@ -466,11 +461,16 @@ for workers in (0, 1):
     start = time.perf_counter()
     assert sum(1 for _ in Loader(tiny, 1, workers=workers)) == 2000
     costs[workers] = (time.perf_counter() - start) / 2000
-print(
-    f"{1e6 * (costs[1] - costs[0]):.0f} microseconds more for a batch with one worker; the arithmetic is done by {backend.name()}"
-    if hasattr(backend, "name")
-    else f"{1e6 * (costs[1] - costs[0]):.0f} microseconds more for a batch with one worker"
-)
+print(f"{1e6 * (costs[1] - costs[0]):.0f} microseconds more for a batch with one worker")
+
+# %% [markdown]
+# ## 7. What is said, and what we found
+# | what is said | what we found |
+# |---|---|
+# | "the CPU augments in parallel with training, and it costs nothing" | stored run, training on the same processor: of 9 % that could be hidden, one worker hid 6 % |
+# | "more workers are faster" | not once training sets the pace: the timelines of one and of two workers end together; a second one costs a batch of memory |
+# | "random numbers in threads cannot be repeated" | the same bytes for 0, 1 and 4 workers, when a stream is named by seed, epoch and image |
+# | "threads do not help in Python" | for decoding and NumPy they do, for loops in Python not: your numbers are in section 5 |
 
 # %% [markdown]
 # ## Questions
