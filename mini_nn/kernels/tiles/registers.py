@@ -15,7 +15,8 @@ times.  Loops written in Python cannot ask for that; this type can:
 
 The shape of a tile is part of its type.  So the loops of this file run once, while a kernel is compiled, and leave straight
 machine code behind.  A last argument `n` of load and store limits them to n columns.  Nothing checks bounds.
-LLVM splits the vectors where a processor's are shorter (NEON) and joins nothing where they are longer (AVX-512).
+A vector has 16 floats where the processor's have (AVX-512), else 8; LLVM makes two instructions of one where its vectors are
+shorter (NEON).  The 8s above stand for LANES.
 """
 
 import operator
@@ -25,10 +26,12 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 from numba.np import arrayobj
 
-LANES = 8  # floats in a vector
+# floats in a vector: 16 with AVX-512; else 8, which is what AVX2 has, and what LLVM splits into two for NEON
+LANES = 16 if "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2] else 8
 FLOAT, INT = ir.FloatType(), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)
 FUSE = ("contract", "nsz")  # a * b + c may become one instruction, 0 + a is a; nothing else is rearranged
