@@ -3,6 +3,7 @@
 import importlib
 import json
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -57,11 +58,7 @@ def work(handed_in, tmp_path, monkeypatch):
     copy = tmp_path / "work"
     shutil.copytree(handed_in, copy)
     monkeypatch.setattr(rubric.weights, "pretrained", lambda name: (network(), HOW, ("a", "b", "c")))
-    slow = {"yours": 1.0, "Lite0": 2.0}
-    cost = rubric.inference.Cost
-    monkeypatch.setattr(
-        rubric.inference, "measure", lambda *_: {k: cost(1, v, v, v) for k, v in slow.items()}
-    )
+    monkeypatch.setattr(rubric, "seconds", lambda *_: {"yours": 1.0, "Lite0": 2.0})
     monkeypatch.setattr(rubric.transfer, "Classifier", lambda *_: None)
     return copy
 
@@ -120,6 +117,22 @@ def test_an_answer_is_for_a_person(work):
 def test_what_is_claimed_is_measured_again(work, changes, row, share):
     claim(work, **changes)
     assert points(work)[row] == share * next(r.points for r in rubric.RUBRIC if r.name == row)
+
+
+def test_the_processors_time_is_measured_and_not_the_clocks():
+    class Waiting:
+        def __init__(self, work, wait):
+            self.work, self.wait = work, wait
+
+        def probabilities(self, paths):
+            time.sleep(self.wait)
+            until = time.process_time() + self.work
+            while time.process_time() < until:
+                pass
+
+    found = rubric.seconds({"works": Waiting(0.02, 0), "waits": Waiting(0.005, 0.04)}, [])
+    assert 0.02 <= found["works"] < 0.04
+    assert 0.005 <= found["waits"] < 0.01
 
 
 def test_photographs_that_were_learned_from_are_no_test(work):

@@ -10,14 +10,15 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mini_nn import evaluation, folder_check, inference, metrics, transfer, weights
+from mini_nn import evaluation, folder_check, metrics, transfer, weights
 from mini_nn.ops import Array
 
 LEAST = 10  # test photographs of a class
@@ -131,14 +132,26 @@ def calibration(given: HandedIn) -> Verdict:
     return Verdict(np.mean([true, better]), why)
 
 
+def seconds(classifiers: Mapping[str, transfer.Classifier], paths: Sequence[Path]) -> dict[str, float]:
+    """The processor's seconds for each to name the photographs: of rounds in turn, the fewest.
+
+    Not the clock's: on a busy machine a clock measures the others, too.
+    """
+    found: dict[str, list[float]] = {name: [] for name in classifiers}
+    for _ in range(ROUNDS + 1):
+        for name, classifier in classifiers.items():
+            since = time.process_time()
+            classifier.probabilities(paths)
+            found[name].append(time.process_time() - since)
+    return {name: min(times[1:]) for name, times in found.items()}
+
+
 def budget(given: HandedIn) -> Verdict:
-    """As a share of Lite0's time in the same rounds, so that it is the same on a slow machine and on a busy one."""
+    """As a share of Lite0's time in the same rounds, so that it is the same on a slow machine."""
     reference = transfer.Classifier(*weights.pretrained("efficientnet_lite0"))
-    cost = inference.measure(
-        {"yours": given.classifier, "Lite0": reference}, given.photographs.paths[:TIMED], ROUNDS
-    )
-    share, asked = cost["yours"].fastest / cost["Lite0"].fastest, given.claims["budget"]
-    why = f"{cost['yours'].fastest:.0f} ms a photograph, {share:.2f} of Lite0's; the budget was {asked:.2f}, at most {LIMIT}"
+    cost = seconds({"yours": given.classifier, "Lite0": reference}, given.photographs.paths[:TIMED])
+    share, asked = cost["yours"] / cost["Lite0"], given.claims["budget"]
+    why = f"{share:.2f} of Lite0's time; the budget was {asked:.2f}, at most {LIMIT}"
     return Verdict(float(share <= asked <= LIMIT), why)
 
 
