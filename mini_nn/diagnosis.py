@@ -31,6 +31,9 @@ def patterns(grad: Array, expected: Array, wrong: Array) -> Iterator[str]:
     if not grad.any():
         yield "all zero: never written, or lost on the way"
         return
+    if close(grad, expected):
+        yield "right to five digits, and no further: is something float32 on the way, or a step too large?"
+        return
     if close(grad, -expected):
         yield "like the right answer with the wrong sign"
         return

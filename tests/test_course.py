@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from other_styles import STYLES
 
 from lessons import judge
 from lessons.catalogue import edited, every, find, load
@@ -113,72 +114,7 @@ def test_ids_follow_their_folder():
 # ---- right answers in other styles
 
 
-def conv_by_einsum(x, w, stride=1, padding="same", groups=1):
-    from mini_nn.ops.padding import pad, resolve
-
-    pads, (oh, ow) = resolve(padding, x.shape[1:3], len(w), stride)
-    xp, k = pad(x, pads), len(w)
-    y = np.empty((len(x), oh, ow, w.shape[3]))
-    ci, co = w.shape[2], w.shape[3] // groups
-    for g in range(groups):
-        part, filters = xp[..., g * ci : (g + 1) * ci], w[..., g * co : (g + 1) * co]
-        for i in range(oh):
-            for j in range(ow):
-                window = part[:, i * stride : i * stride + k, j * stride : j * stride + k]
-                y[:, i, j, g * co : (g + 1) * co] = np.einsum("nabc,abco->no", window, filters)
-    return y
-
-
-def conv_backward_by_loops(dy, x, w, stride=1, padding="same", groups=1):
-    from mini_nn.ops.padding import crop, pad, resolve
-
-    pads, _ = resolve(padding, x.shape[1:3], len(w), stride)
-    xp, k = pad(x, pads), len(w)
-    dxp, dw = np.zeros_like(xp), np.zeros_like(w)
-    ci, co = w.shape[2], w.shape[3] // groups
-    for n, i, j in np.ndindex(dy.shape[:3]):
-        for g in range(groups):
-            rows = (
-                slice(i * stride, i * stride + k),
-                slice(j * stride, j * stride + k),
-                slice(g * ci, (g + 1) * ci),
-            )
-            up = dy[n, i, j, g * co : (g + 1) * co]
-            dxp[n][rows] += w[..., g * co : (g + 1) * co] @ up
-            dw[..., g * co : (g + 1) * co] += xp[n][rows][..., None] * up
-    return [crop(dxp, pads), dw.tolist()]
-
-
-def depthwise_in_float32(x, w, stride=1, padding="same"):
-    from mini_nn.ops.padding import pad, resolve, window
-
-    pads, out = resolve(padding, x.shape[1:3], len(w), stride)
-    xp = pad(x, pads).astype(np.float32)
-    taps = [xp[window(a, b, out, stride)] * w[a, b].astype(np.float32) for a, b in np.ndindex(w.shape[:2])]
-    return sum(reversed(taps))
-
-
-STYLES = {
-    "L0.relu_backward": lambda dy, x: np.where(x > 0, dy, 0.0).tolist(),
-    "L0.conv2d_forward": conv_by_einsum,
-    "L0.conv2d_backward": conv_backward_by_loops,
-    "L0.same_padding": lambda n, kernel_size, stride: [
-        max(((n + stride - 1) // stride - 1) * stride + kernel_size - n, 0) // 2,
-        (max(((n + stride - 1) // stride - 1) * stride + kernel_size - n, 0) + 1) // 2,
-    ],
-    "L1.depthwise_forward": depthwise_in_float32,
-    "L1.pointwise_forward": lambda x, w: np.einsum("nhwc,co->nhwo", x, w),
-    "L1.pointwise_backward": lambda dy, x, w: [
-        np.einsum("nhwo,co->nhwc", dy, w),
-        np.einsum("nhwc,nhwo->co", x, dy),
-    ],
-    "L3.swish": lambda x: x * (0.5 + 0.5 * np.tanh(x / 2)),
-    "L3.gate_backward": lambda dy, x, g: [g * dy, np.einsum("nhwc,nhwc->nc", dy, x)[:, None, None]],
-    "L2.relu6": lambda x: np.minimum(np.maximum(x, 0), 6),
-}
-
-
-@pytest.mark.parametrize("id", STYLES)
-def test_right_answers_in_another_style_pass(id):
-    result = judged(find(id), STYLES[id])
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_a_right_answer_in_another_style_passes(exercise):
+    result = judged(exercise, STYLES[exercise.id])
     assert result.passed, result
