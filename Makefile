@@ -9,11 +9,13 @@ STAMP := $(VENV)/.installed
 LINT := $(VENV)/.installed-lint
 REFERENCE := $(VENV)/.installed-reference
 COURSE := $(VENV)/.installed-course
+GRADING := $(VENV)/.installed-grading
 N ?= 00
+FROM ?= submissions
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test train micro check lint reference mutants lesson notebooks course scores doctor clean
+.PHONY: help run test train micro check lint reference mutants lesson notebooks course scores release grade grading doctor clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1:\2/p' Makefile | awk -F: '{printf "%-18s%s\n", $$1, $$2}'
@@ -56,6 +58,15 @@ course: $(COURSE) ## run every lesson and every notebook, and measure again the 
 scores: $(STAMP) ## how many small faults each exercise's check catches, into results/
 	$(BIN)/python tools/mutation_score.py $(ARGS)
 
+release: $(GRADING) ## the exercises of lesson N=00 as an nbgrader assignment, in classroom/
+	$(BIN)/python -m lessons.grading release $(N) $(ARGS)
+
+grade: $(GRADING) ## grade lesson N=00, FROM=folder or zip file; the same command goes on after a break
+	$(BIN)/python -m lessons.grading grade $(N) "$(FROM)" $(ARGS)
+
+grading: $(GRADING) ## grade a synthetic class of all kinds from end to end (5 minutes)
+	$(BIN)/python -m pytest tests/grading $(ARGS)
+
 doctor: $(STAMP) ## look at this machine, and say what to type where something is wrong
 	$(BIN)/python -m mini_nn.cli doctor
 
@@ -81,6 +92,11 @@ $(LINT): $(STAMP)
 $(COURSE): $(STAMP)
 	@echo "installing Jupyter"
 	@$(INSTALL) -e '.[course]'
+	@touch $@
+
+$(GRADING): $(STAMP)
+	@echo "installing nbgrader"
+	@$(INSTALL) -e '.[grading]'
 	@touch $@
 
 $(REFERENCE): $(STAMP)
