@@ -600,6 +600,85 @@ def pipeline_rate(making, training, workers, threads=1, cores=2):
     return [1 / seconds, slowest]
 
 
+# ---- L9
+
+
+def hog(x, cell=4, bins=8):
+    found = np.zeros((len(x), x.shape[1] // cell, x.shape[2] // cell, bins))
+    for n, image in enumerate(x):
+        down, right = np.gradient(image)
+        for i, j in np.ndindex(image.shape):
+            angle = math.atan2(down[i, j], right[i, j])
+            angle += math.pi * (angle < 0)
+            part = min(int(angle / (math.pi / bins)), bins - 1)
+            found[n, i // cell, j // cell, part] += abs(complex(down[i, j], right[i, j]))
+        found[n] /= 1e-6 + np.linalg.norm(found[n])
+    return found
+
+
+def iou(a, b):
+    found = []
+    for (t, l, d, r), (u, k, e, s) in zip(a.tolist(), b.tolist(), strict=True):
+        apart = t >= e or u >= d or l >= s or k >= r
+        shared = 0 if apart else (min(d, e) - max(t, u)) * (min(r, s) - max(l, k))
+        found.append(shared / ((d - t) * (r - l) + (e - u) * (s - k) - shared))
+    return found
+
+
+def ensemble(models, how="probabilities", weights=None):
+    """A network after the other, in a class that can be called; logits by the product of probabilities."""
+    weights = [1] * len(models) if weights is None else weights
+
+    class Together:
+        def __call__(self, x):
+            total = 0
+            for model, weight in zip(models, weights, strict=True):
+                z = np.asarray(model(x))
+                z = z - z.max(1)[:, None]
+                part = np.exp(z) / np.exp(z).sum(1)[:, None]
+                if how == "votes":
+                    part = (np.arange(z.shape[1]) == z.argmax(1)[:, None]).astype(float)
+                total = total + weight / sum(weights) * (z if how == "logits" else part)
+            if how == "logits":
+                total = np.exp(total - total.max(1)[:, None])
+            return (total / total.sum(1)[:, None]).tolist()
+
+    return Together()
+
+
+def ten_crop(x, size):
+    _, h, w, _ = x.shape
+    tops, lefts = (
+        [0, 0, h - size, h - size, round((h - size) / 2)],
+        [0, w - size] * 2 + [round((w - size) / 2)],
+    )
+    views = []
+    for image in (x, np.flip(x, 2)):
+        views += [image[:, t : t + size, l : l + size] for t, l in zip(tops, lefts, strict=True)]
+    return np.array(views)
+
+
+def gain_interval(first, second, rows, level=0.95):
+    gains = [np.mean(second[row]) - np.mean(first[row]) for row in rows]
+    return [
+        np.mean(second) - np.mean(first),
+        *np.percentile(gains, [50 - 50 * level, 50 + 50 * level]).tolist(),
+    ]
+
+
+def within_budget(ways, budget, share=0.95):
+    kept = []
+    for name, (accuracy, (_, *counted)) in ways.items():
+        runs = sorted(counted)
+        at = share * (len(runs) - 1)
+        below = int(at)
+        after = runs[min(below + 1, len(runs) - 1)]
+        milliseconds = runs[below] + (at - below) * (after - runs[below])
+        if not milliseconds > budget:
+            kept.append((accuracy, -milliseconds, name))
+    return tuple([name, -negative] for _, negative, name in sorted(kept, reverse=True))
+
+
 STYLES = {
     "L0.relu_backward": lambda dy, x: np.where(x > 0, dy, 0.0).tolist(),
     "L0.numeric_grad": numeric_grad,
@@ -662,4 +741,10 @@ STYLES = {
     "L8.prefetch": prefetch,
     "L8.made_ahead": made_ahead,
     "L8.pipeline_rate": pipeline_rate,
+    "L9.hog": hog,
+    "L9.iou": iou,
+    "L9.ensemble": ensemble,
+    "L9.ten_crop": ten_crop,
+    "L9.gain_interval": gain_interval,
+    "L9.within_budget": within_budget,
 }
