@@ -17,7 +17,7 @@ FLOORS = [
     {"rituals", "checkpoint", "inference"},
     {"train", "features", "metrics", "export"},
     {"transfer", "folder_check"},
-    {"labelling", "evaluation", "plot", "demo", "micro"},
+    {"labelling", "evaluation", "plot", "demo", "micro", "explorer"},
     {"doctor", "report"},
     {"cli"},
 ]

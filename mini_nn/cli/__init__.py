@@ -13,12 +13,13 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
 from mini_nn import __version__
-from mini_nn.cli import course, judging, networks, predicting, training, transferring
+from mini_nn.cli import course, exploring, judging, networks, predicting, training, transferring
 from mini_nn.cli.command import Command as Command
 from mini_nn.cli.command import complain
 
 COMMANDS = (
-    *predicting.COMMANDS, *transferring.COMMANDS, *judging.COMMANDS, *training.COMMANDS, *networks.COMMANDS, *course.COMMANDS,
+    *predicting.COMMANDS, *transferring.COMMANDS, *judging.COMMANDS, *training.COMMANDS, *networks.COMMANDS, *exploring.COMMANDS,
+    *course.COMMANDS,
 )  # fmt: skip
 
 
