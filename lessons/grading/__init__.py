@@ -32,8 +32,10 @@ def told(result: Result, error: str = "") -> str:
     if result.mistake:
         known = find(result.exercise).mistakes[result.mistake]
         return f"{known.what} {known.look}"
+    if result.kind == "not written" and error:
+        return f"There is no function of that name: {error}."
     return PLAIN.get(result.kind) or (
-        f"It raises {error}." if error else "It cannot be run." if result.kind == "error" else ""
+        f"It raises {error}." if error else "" if result.passed else "It cannot be run."
     )
 
 

@@ -57,7 +57,7 @@ def run(cells: list[Cell], ids: list[str]) -> Ran:
                 break
             if isinstance(at, int):
                 stopped.add(at)
-                ran.failed[at] = "was stopped" if death == "slow" else f"ended the process ({death})"
+                ran.failed[at] = "TimeoutError" if death == "slow" else f"SystemExit ({death})"
             elif at in waiting:
                 ran.found[at] = {"outcomes": [], "blank": False, "trouble": death}
             else:
@@ -192,7 +192,10 @@ def verdict(ran: Ran, exercise: Exercise) -> tuple[Result, str]:
     if sent.get("trouble"):
         return answer("slow" if sent["trouble"] == "slow" else "error", ""), ""
     if sent.get("blank", True):
-        return answer("not written", ""), ""
+        cells = (
+            [f"cell {cell} raises {what}" for cell, what in ran.failed.items()] if sent.get("missing") else []
+        )
+        return answer("not written", ""), ", ".join(cells[:3])
     try:
         found = [unpack_outcome(outcome) for outcome in sent["outcomes"]]
         result = judge.verdict(answer, found, judge.expected(exercise.id))

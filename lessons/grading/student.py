@@ -48,7 +48,7 @@ def run(cells: list[tuple[int, str]], ids: list[str], folder: str, tell: Callabl
     threading.excepthook = sys.unraisablehook = lambda _: None  # type: ignore[assignment]
     for id in ids:
         rehearse(find(id), judge)
-    hide_the_course()
+    hide_the_course(lambda name: tell(incident="looks for the check", which=f"lessons.{name}"))
     limit_memory()
     Fence(
         folder,
@@ -105,17 +105,25 @@ def rehearse(exercise: Exercise, judge: Any) -> None:
     def stub(*_: Any, **__: Any) -> Any:
         raise NotImplementedError
 
+    load(exercise.solution)  # its file is closed from now on
     for case in judge.cases(exercise.id)[:1]:
         judge.attempt(exercise, stub, case)
 
 
-def hide_the_course() -> None:
+def hide_the_course(sought: Callable[[str], None]) -> None:
     """`lessons` is a stand-in whose check() says nothing; the exercises stay, as some look up names in their own files."""
+
+    def missing(name: str) -> Any:
+        if not name.startswith("_"):
+            sought(name)
+        raise AttributeError(f"lessons has no {name} while this is graded")
+
     stand_in = types.ModuleType("lessons")
     for name in ("check", "check_file", "exercise", "exercises", "mine", "picture", "show"):
         setattr(stand_in, name, nothing)
     for name in [n for n in sys.modules if n.split(".")[0] == "lessons" and not n.endswith(".exercises")]:
         del sys.modules[name]
+    stand_in.__getattr__ = missing  # type: ignore[method-assign]
     kinds = types.ModuleType("lessons.catalogue")  # of what a stub's head names
     kinds.Function, kinds.Case = Callable[..., Any], Mapping[str, Any]  # type: ignore[attr-defined]
     sys.modules |= {"lessons": stand_in, "lessons.catalogue": kinds}
