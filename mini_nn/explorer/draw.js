@@ -13,7 +13,7 @@ const svg = (tag, attributes = {}, ...children) => make(SVG, tag, attributes, ch
 
 const integer = (n) => n.toLocaleString("en-US");
 const short = (n) => (n < 1e4 ? integer(n) : n < 1e6 ? `${(n / 1e3).toFixed(1)} k` : n < 1e9 ? `${(n / 1e6).toFixed(1)} M` : `${(n / 1e9).toFixed(2)} G`);
-const ratio = (n) => n.toFixed(n < 10 ? 2 : n < 100 ? 1 : 0);
+const ratio = (n) => (n && n < 0.1 ? n.toPrecision(2) : n.toFixed(n < 10 ? 2 : n < 100 ? 1 : 0));
 const times = (shape) => shape.join(" x ");
 const bytes = (numbers) => (numbers * BYTES < 2 ** 20 ? `${(numbers * BYTES / 2 ** 10).toFixed(1)} KiB` : `${(numbers * BYTES / 2 ** 20).toFixed(2)} MiB`);
 
@@ -62,7 +62,7 @@ const MARKS = { // shape and word, never colour alone
   DepthwiseConv2D: ["depthwise", "M0-6L6 5L-6 5z"], Gate: ["squeeze-excite", "M0-6L6 0L0 6L-6 0z"],
   Dense: ["classifier", "M-5-5L5 5M-5 5L5-5"], fused: ["whole block, fused", "M-4-6h8M0-6v12M-4 6h8"],
 };
-const ROOF = { left: 56, right: 620, top: 14, bottom: 268, x0: 0.05, x1: 2000 };
+const ROOF = { left: 56, right: 620, top: 14, bottom: 268, x0: 0.001, x1: 2000 };
 
 // Every step where its intensity puts it, under the machine's roof; the chosen part's marks stand out.
 function roofline(net, machine, chosen) {
@@ -72,14 +72,14 @@ function roofline(net, machine, chosen) {
   const px = (v) => ROOF.left + (ROOF.right - ROOF.left) * Math.min(1, Math.max(0, span(v, ROOF.x0, ROOF.x1)));
   const py = (v) => ROOF.bottom - (ROOF.bottom - ROOF.top) * Math.min(1, Math.max(0, span(v, y0, y1)));
   const axes = svg("g", { class: "axes" }), marks = svg("g");
-  for (const v of [0.1, 1, 10, 100, 1000]) {
+  for (const v of [0.01, 0.1, 1, 10, 100, 1000]) {
     axes.append(svg("path", { d: `M${px(v)} ${ROOF.top}V${ROOF.bottom}` }), svg("text", { x: px(v), y: ROOF.bottom + 15, "text-anchor": "middle" }, String(v)));
   }
   for (let v = y0; v <= y1 * 1.01; v *= 10) {
     axes.append(svg("path", { d: `M${ROOF.left} ${py(v)}H${ROOF.right}` }), svg("text", { x: ROOF.left - 6, y: py(v) + 4, "text-anchor": "end" }, String(+v.toPrecision(1))));
   }
   axes.append(svg("text", { x: (ROOF.left + ROOF.right) / 2, y: ROOF.bottom + 32, "text-anchor": "middle" }, "multiply-adds a byte"),
-    svg("text", { transform: `translate(12 ${(ROOF.top + ROOF.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, "milliards of multiply-adds a second"));
+    svg("text", { transform: `translate(12 ${(ROOF.top + ROOF.bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, "10^9 multiply-adds a second"));
   const ridge = peak / machine.gbs;
   const line = svg("path", { class: "roofline", d: `M${px(ROOF.x0)} ${py(roof(ROOF.x0))}L${px(ridge)} ${py(peak)}H${ROOF.right}` });
   const mark = (kind, x, here) => marks.append(svg("path", { class: here ? "mark here" : "mark", d: MARKS[kind][1],

@@ -200,9 +200,9 @@ async function copy(text, button) {
   setTimeout(() => { button.textContent = "copy"; }, 2000);
 }
 
-// What was chosen is in the address, so that it can be sent: #model=mobilenet_v2&width=0.5; a second network after a bar.
+// What was chosen is in the address, so that it can be sent: #model=mobilenet_v2&width=0.5; a second network after a semicolon.
 const panels = [];
-const remember = () => location.replace(`#${panels.map((panel) => new URLSearchParams(panel.setting)).join("|")}`);
+const remember = () => location.replace(`#${panels.map((panel) => new URLSearchParams(panel.setting)).join(";")}`);
 
 function fromAddress() {
   const known = (text) => {
@@ -210,23 +210,27 @@ function fromAddress() {
     const numbers = Object.keys(START).filter((name) => name !== "model" && name in given).map((name) => [name, +given[name]]);
     return { ...START, ...own, ...Object.fromEntries(numbers) };
   };
-  return location.hash.includes("=") ? location.hash.slice(1).split("|").slice(0, 2).map(known) : [START];
+  return location.hash.includes("=") ? location.hash.slice(1).split(";").slice(0, 2).map(known) : [START];
 }
 
 function add(setting) {
   const panel = new Panel(panels.length + 1, setting);
   panels.push(panel);
   document.getElementById("networks").append(panel.root);
+}
+
+function arrange() {
   document.body.classList.toggle("two", panels.length > 1);
+  document.getElementById("second").textContent = panels.length > 1 ? "take the second network away" : "put a second network beside it";
 }
 
 function second() {
   if (panels.length < 2) add(published("efficientnet_b0"));
   else panels.pop().root.remove();
-  document.body.classList.toggle("two", panels.length > 1);
-  document.getElementById("second").textContent = panels.length > 1 ? "take the second network away" : "put a second network beside it";
+  arrange();
   remember();
 }
 
 document.getElementById("second").addEventListener("click", second);
 fromAddress().forEach(add);
+arrange();

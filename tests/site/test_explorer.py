@@ -91,7 +91,7 @@ def sums(page, panel=0):
 @pytest.mark.parametrize("name", models.MODELS)
 def test_what_is_shown_and_what_is_copied_are_that_network(watched, explorer_page, name, capsys):
     page = watched(explorer_page)
-    page.get_by_label("network", exact=True).select_option(name)
+    page.locator("[name=model]").select_option(name)
     size = models.MODELS[name].resolution
     report = profile.profile(models.build(name), (size, size, 3))
     assert sums(page)["parameters"] == f"{report.params:,}"
@@ -102,29 +102,29 @@ def test_what_is_shown_and_what_is_copied_are_that_network(watched, explorer_pag
 
 def test_the_python_lines_follow_every_field(watched, explorer_page, capsys):
     page = watched(explorer_page)
-    page.get_by_label("network", exact=True).select_option("efficientnet_b1")
+    page.locator("[name=model]").select_option("efficientnet_b1")
     chosen = {"width": "0.35", "depth": "2.2", "pixels": "97", "classes": "7"}
     for label, value in chosen.items():
-        page.get_by_label(label, exact=True).fill(value)
-    page.get_by_label("first stride").select_option("1")
+        page.get_by_role("spinbutton", name=label, exact=True).fill(value)
+    page.get_by_role("combobox", name="first stride").select_option("1")
     model = models.build("efficientnet_b1", 7, width_mult=0.35, depth_mult=2.2, stem_stride=1)
     report = profile.profile(model, (97, 97, 3))
     exec(page.locator("pre code").text_content(), {})  # noqa: S102
     assert capsys.readouterr().out == f"{report}\n"
     assert sums(page)["multiply-adds"] == f"{report.macs:,}"
-    again = watched(page.url)  # the address holds the choice
+    again = watched(page.evaluate("location.href"))  # the address holds the choice
     assert sums(again) == sums(page)
 
 
 def test_phi_is_the_paper_s_formula(watched, explorer_page):
     page = watched(explorer_page)
-    page.get_by_label("network", exact=True).select_option("efficientnet_b4")
-    page.get_by_label("phi").fill("1")
+    page.locator("[name=model]").select_option("efficientnet_b4")
+    page.get_by_role("spinbutton", name="phi").fill("1")
     model = models.build("efficientnet_b0", width_mult=1.1, depth_mult=1.2)
     assert sums(page)["multiply-adds"] == f"{profile.profile(model, (258, 258, 3)).macs:,}"
-    page.get_by_label("network", exact=True).select_option("mobilenet_v2")
-    assert page.get_by_label("phi").is_disabled()
-    assert page.get_by_label("depth").is_disabled()
+    page.locator("[name=model]").select_option("mobilenet_v2")
+    assert page.get_by_role("spinbutton", name="phi").is_disabled()
+    assert page.get_by_role("spinbutton", name="depth").is_disabled()
 
 
 @pytest.mark.parametrize(
@@ -133,11 +133,11 @@ def test_phi_is_the_paper_s_formula(watched, explorer_page):
 def test_nonsense_gets_a_sentence_and_leaves_the_network(watched, explorer_page, field, value):
     page = watched(explorer_page)
     before = sums(page)
-    page.get_by_label(field, exact=True).fill(value)
+    page.get_by_role("spinbutton", name=field, exact=True).fill(value)
     assert field in page.get_by_role("alert").text_content()
-    assert page.get_by_label(field, exact=True).get_attribute("aria-invalid") == "true"
+    assert page.get_by_role("spinbutton", name=field, exact=True).get_attribute("aria-invalid") == "true"
     assert sums(page) == before
-    page.get_by_label(field, exact=True).fill("64")
+    page.get_by_role("spinbutton", name=field, exact=True).fill("64")
     if field != "width":
         assert page.get_by_role("alert").text_content() == ""
 
@@ -219,9 +219,9 @@ def test_motion_stops_where_it_is_not_wanted(watched, explorer_page):
 def test_two_networks_beside_each_other(watched, explorer_page):
     page = watched(explorer_page)
     page.get_by_role("button", name="put a second network beside it").click()
-    page.locator(".panel").nth(1).get_by_label("network", exact=True).select_option("efficientnet_lite0")
+    page.locator(".panel").nth(1).locator("[name=model]").select_option("efficientnet_lite0")
     assert [sums(page, i)["parameters"] for i in (0, 1)] == ["3,504,872", "4,652,008"]
-    again = watched(page.url)
+    again = watched(page.evaluate("location.href"))
     assert [sums(again, i)["parameters"] for i in (0, 1)] == ["3,504,872", "4,652,008"]
     page.get_by_role("button", name="take the second network away").click()
     assert page.locator(".panel").count() == 1
