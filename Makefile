@@ -15,10 +15,10 @@ FROM ?= submissions
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test train micro check lint reference mutants lesson notebooks course scores release grade grading doctor clean
+.PHONY: help run test train micro check lint reference mutants lesson notebooks course scores release grade grading bench bench-quick doctor clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1:\2/p' Makefile | awk -F: '{printf "%-18s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1:\2/p' Makefile | awk -F: '{printf "%-18s%s\n", $$1, $$2}'
 
 run: $(STAMP) ## all networks in a table, 20 real photographs classified, a picture of them in out/
 	$(BIN)/python -m mini_nn.cli demo
@@ -66,6 +66,12 @@ grade: $(GRADING) ## grade lesson N=00, FROM=folder or zip file; the same comman
 
 grading: $(GRADING) ## grade a synthetic class of all kinds from end to end (5 minutes)
 	$(BIN)/python -m pytest tests/grading $(ARGS)
+
+bench: $(REFERENCE) ## speed, side by side with PyTorch and ONNX Runtime; tables and pictures in bench/ (half an hour)
+	$(BIN)/python -m bench
+
+bench-quick: $(REFERENCE) ## the same for MobileNet v2 alone, in two minutes; stores nothing
+	$(BIN)/python -m bench --quick
 
 doctor: $(STAMP) ## look at this machine, and say what to type where something is wrong
 	$(BIN)/python -m mini_nn.cli doctor
