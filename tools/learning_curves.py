@@ -153,6 +153,12 @@ def by_size(found: dict[str, Any]) -> Iterator[tuple[str, int, np.ndarray, float
                 yield strategy, size, values, float(np.median(times))
 
 
+def by_epoch(found: dict[str, Any], strategy: str) -> np.ndarray:
+    """(seeds, epochs): the accuracy after each epoch at WATCHED photographs a class."""
+    rows = [one for one in found["cells"] if (one["strategy"], one["size"]) == (strategy, WATCHED)]
+    return np.array([[record[4] for record in one["records"]] for one in rows])
+
+
 def picture(found: dict[str, Any]) -> None:
     """results/learning_curves.png: by photographs a class, with intervals, and by epoch at 30 a class."""
     from matplotlib.figure import Figure
@@ -167,15 +173,13 @@ def picture(found: dict[str, Any]) -> None:
             continue
         sizes, means = [row[1] * 1.03 ** (place - 1.5) for row in own], [row[2].mean() for row in own]
         left.errorbar(sizes, means, [interval(row[2]) for row in own], capsize=3, label=strategy, **style)
-        curves = [
-            one["records"] for one in found["cells"] if (one["strategy"], one["size"]) == (strategy, WATCHED)
-        ]
-        if strategy == "A" and curves:
+        curves = by_epoch(found, strategy)
+        if strategy == "A" and len(curves):
             right.axhline(
                 shares(found, "A", WATCHED).mean(), color=COLOURS["A"], ls="--", label="A (no epochs)"
             )
-        elif curves:
-            mean = np.mean([[row[4] for row in one] for one in curves], 0)
+        elif len(curves):
+            mean = curves.mean(0)
             right.plot(range(1, len(mean) + 1), mean, label=strategy, **style)
     left.set_xscale("log")
     left.set_xticks(list(SIZES), [str(size) for size in SIZES])
@@ -195,7 +199,7 @@ def table(found: dict[str, Any]) -> None:
     rows = {(strategy, size): (values, seconds) for strategy, size, values, seconds in by_size(found)}
     lines = [
         f"Accuracy on {JUDGED} photographs of sign_digits that were not learned from, {MODEL}, mean of the seeds",
-        "+- 95 % interval of that mean, median seconds of training.  A's are those from a warm cache.",
+        "+- 95 % interval of that mean, median seconds of training (of A: of the head, from features that are in the cache).",
         "",
         "| strategy | " + " | ".join(f"{size} a class" for size in SIZES) + " |",
         "|---" * (1 + len(SIZES)) + "|",
@@ -210,9 +214,30 @@ def table(found: dict[str, Any]) -> None:
             spread = f" +- {interval(values):.1%}" if np.isfinite(interval(values)) else ""
             said.append(f"{values.mean():.1%}{spread} ({len(values)} seeds, {seconds:.0f} s)")
         lines.append(f"| {strategy}: {plan.what} | " + " | ".join(said) + " |")
-    lines += ["", f"Measured {found['date']} on {found['machine']}; {found['data']}; `{found['command']}`."]
+    lines += [
+        "",
+        *epochs(found),
+        "",
+        f"Measured {found['date']} on {found['machine']}; {found['data']}; `{found['command']}`.",
+    ]
     with written_whole(RESULTS.with_suffix(".md")) as file:
         file.write(("\n".join(lines) + "\n").encode())
+
+
+def epochs(found: dict[str, Any]) -> list[str]:
+    """The table by epoch."""
+    curves = {name: by_epoch(found, name) for name in STRATEGIES if name != "A"}
+    curves = {name: rows.mean(0) for name, rows in curves.items() if len(rows)}
+    if not curves:
+        return []
+    last = max(map(len, curves.values()))
+    return [
+        f"After each epoch at {WATCHED} a class, on half of the same photographs:",
+        "",
+        "| strategy | " + " | ".join(map(str, range(1, last + 1))) + " |",
+        "|---" + "|---:" * last + "|",
+        *(f"| {name} | " + " | ".join(f"{one:.1%}" for one in mean) + " |" for name, mean in curves.items()),
+    ]
 
 
 def main(words: list[str]) -> int:
