@@ -18,7 +18,7 @@ FROM ?= submissions
 .PHONY: help run test train micro check lint reference mutants lesson notebooks course scores release grade grading bench bench-quick doctor clean
 
 help: ## list these targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1:\2/p' Makefile | awk -F: '{printf "%-18s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1:\2/p' Makefile | awk -F: '{printf "%-20s%s\n", $$1, $$2}'
 
 run: $(STAMP) ## all networks in a table, 20 real photographs classified, a picture of them in out/
 	$(BIN)/python -m mini_nn.cli demo
