@@ -165,7 +165,8 @@ def use_pca(function: Function, case: Case) -> Any:
 
     found = many(one, image, 4000)
     added = np.stack(found) - image
-    inside = all(got.min() >= 0 and got.max() <= 1 for got in many(one, image * 2, 100)[1:])
+    ends = [got for light in (0, 2) for got in many(one, image * light, 100)]
+    inside = all(got.min() >= 0 and got.max() <= 1 for got in ends)
     flat = added[:, 0, 0]
     draws = flat @ np.array(vectors) / np.array(values) / std
     centred = draws - draws.mean(0)
@@ -228,6 +229,8 @@ def warp_cases(rng: Rng) -> Iterator[Case]:
         ((4, 6, 3), slanted, (0.3, -1.2), None),
         ((5, 6, 2), turned * 0.7, (0.4, 0.1), 0.5),
         ((4, 5, 1), np.eye(2), (1.3, -0.7), 0.0),
+        ((3, 2, 1), np.eye(2), (0.5, -0.5), 2.0),  # exactly half a pixel outside
+        ((3, 2, 1), np.eye(2), (-0.5, 0.5), 2.0),
     ):
         yield {"image": rng.random(shape), "matrix": matrix, "shift": shift, "fill": fill}
 
@@ -934,7 +937,7 @@ EXERCISES = (
         ),
         points=4,
         minutes=30,
-        checks="Seven small images, turned, slanted, moved and filled, each number to 1e-5.",
+        checks="Nine small images, turned, slanted, moved and filled, each number to 1e-5.",
         tolerance=1e-5,
         task="Affine 2 of 2: every new pixel p looks up where it comes from, matrix^-1 (p - shift), both measured from the image's centre, and takes the "
         "bilinear mean of the four pixels around that place. matrix and shift are (down, right). A place more than half a pixel outside the image "

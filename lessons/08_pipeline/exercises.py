@@ -244,24 +244,26 @@ def use_ahead(function: Function, case: Case) -> Any:
 
 def to_the_end(function: Function, case: Case) -> Any:
     kitchen, before = Kitchen(case["waits_for"], case["breaks"]), set(threading.enumerate())
-    got: list[str] = []
+    jobs, got, beyond = Counted(case["jobs"]), list[str](), [0]
 
     def consume() -> str:
         try:
-            for result in function(kitchen.make, iter(range(case["jobs"])), case["workers"], case["ahead"]):
+            for result in function(kitchen.make, iter(jobs), case["workers"], case["ahead"]):
                 got.append(str(result))
+                beyond.append(jobs.taken - len(got))
         except ValueError as error:
             return str(error)
         return "none"
 
     error = within(consume)
-    return got, error, not kitchen.alone, True, soon(lambda: not new_threads(before))
+    bounded = max(beyond) <= case["ahead"] + 1  # one more may be in a hand
+    return got, error, bounded, not kitchen.alone, True, soon(lambda: not new_threads(before))
 
 
 def leave_early(function: Function, case: Case) -> Any:
     """Take some and close, while the next job is at its gate: who is still there, and does another job begin?"""
     gate, at_gate, before = threading.Event(), threading.Event(), set(threading.enumerate())
-    begun: list[int] = []
+    jobs, begun = Counted(case["jobs"]), list[int]()
 
     def make(job: int) -> str:
         begun.append(job)
@@ -271,7 +273,7 @@ def leave_early(function: Function, case: Case) -> Any:
         return f"batch {job}"
 
     def leave() -> tuple[list[str], bool]:
-        results = iter(function(make, iter(range(case["jobs"])), case["workers"], case["ahead"]))
+        results = iter(function(make, iter(jobs), case["workers"], case["ahead"]))
         got = [str(next(results)) for _ in range(case["take"])]
         at_gate.wait(GATE)
         opener = threading.Timer(GATE, gate.set)  # for those who wait in another way
@@ -287,7 +289,8 @@ def leave_early(function: Function, case: Case) -> Any:
     finally:
         gate.set()
     soon(lambda: not new_threads(before) or len(begun) > case["take"] + 1)
-    return got, "none", at_gate.is_set(), len(begun) <= case["take"] + 1, gone
+    bounded = jobs.taken <= case["take"] + case["ahead"] + 1
+    return got, "none", bounded, at_gate.is_set(), len(begun) <= case["take"] + 1, gone
 
 
 # ---- cases
@@ -536,6 +539,13 @@ REST = "while waiting: yield waiting.popleft().result()"
 
 ENDS = (
     mistake(
+        "unbounded",
+        "You take all jobs before the first result is out.",
+        "Submit the next job only when no more than `ahead` are waiting: as in prefetch, yield inside the loop over the jobs.",
+        AHEAD,
+        (NEXT, "pass"),
+    ),
+    mistake(
         "error_swallowed",
         "A batch that fails is left out, and nobody hears of it.",
         "future.result() raises what make raised: let it through. A training that skips broken files does not know what it was trained on.",
@@ -703,7 +713,7 @@ EXERCISES = (
     Exercise(
         "L8.made_ahead",
         AHEAD,
-        ("results", "error", "at_once", "dropped", "threads_gone"),
+        ("results", "error", "bounded", "at_once", "dropped", "threads_gone"),
         ahead_cases,
         ENDS,
         (
@@ -714,7 +724,7 @@ EXERCISES = (
         points=3,
         minutes=20,
         core=False,
-        checks="To the end, with an error in the third batch, and with a close() while a batch is being made: what came, what began later, who is still there.",
+        checks="To the end, with an error in the third batch, and with a close() while a batch is being made: what came, how many jobs were taken, what began later, who is still there.",
         use=use_ahead,
         task="The same with threads of your own: make them, and make sure that they are gone when the generator is, however it is left. "
         "A job that has begun may finish first.",
