@@ -93,13 +93,16 @@ def files(source: Path) -> Iterator[Found]:
 
 
 def read_file(path: Path, source: Path) -> bytes:
-    if not path.resolve().is_relative_to(source.resolve()):
-        raise ValueError("a link to a file elsewhere")
-    if not path.is_file():
-        raise ValueError("no file")
-    if path.stat().st_size > MOST:
-        raise ValueError(f"{path.stat().st_size >> 20} MB: more than {MOST >> 20}")
-    return path.read_bytes()
+    try:
+        if not path.resolve().is_relative_to(source.resolve()):
+            raise ValueError("a link to a file elsewhere")
+        if not path.is_file():
+            raise ValueError("no file")
+        if path.stat().st_size > MOST:
+            raise ValueError(f"{path.stat().st_size >> 20} MB: more than {MOST >> 20}")
+        return path.read_bytes()
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
+        raise ValueError(f"cannot be read: {error}") from error
 
 
 def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
