@@ -80,6 +80,7 @@ for name, shifts in (("as in the paper", paper), ("as shipped", shipped)):
     print(
         f"{name:<16} mean size {255 * size.mean():.2f} levels; red, green, blue vary by {(255 * shifts.std(0)).round(2)}; {grey:.0%} of it is light or dark"
     )
+    assert abs(grey - (0.99 if shifts is paper else 0.11)) < 0.01
 assert np.allclose(np.linalg.norm(paper, axis=1), np.linalg.norm(shipped, axis=1), rtol=1e-3)
 
 # %% [markdown]
@@ -301,7 +302,7 @@ row(
 # %%
 parts = [photo[i : i + 62, j : j + 80] for i in (0, 62, 124) for j in (0, 80)]
 every_part = augment.fit_pca_colour(parts)
-sizes = []
+sizes = []  # of shifts
 for number, part in enumerate(parts, 1):
     own = augment.fit_pca_colour([part])
     sizes.append(25.5 * np.linalg.norm(own.values))  # root mean square of a shift, in levels
@@ -401,6 +402,7 @@ else:
     )
     mean = {name: np.mean(scores) for name, scores in by_name.items()}
     assert ranked[0][0] == "turn by up to 15 degrees"
+    assert round(100 * (mean["turn by up to 15 degrees"] - mean["none"]), 1) == 5.4
     assert ranked[-1][0] == "mirror"
     assert mean["turn by up to 15 degrees"] > mean["none"] + 0.05
     assert mean["mirror"] < mean["none"] - 0.04
@@ -466,7 +468,7 @@ if RESULTS.is_dir():
     print(f"in the dark {night:.0%} -> {night_light:.0%}; in daylight {day:.1%} -> {day_light:.1%}")
     assert night < 0.3
     assert night_light > 0.8
-    assert 0.03 < day - day_light < 0.08
+    assert round(100 * (day - day_light), 1) == 5.6
 
 # %% [markdown]
 # In the dark the first recipe is lost, and the second hardly notices. In daylight it pays for that with over five points. So
@@ -504,16 +506,29 @@ assert large.nbytes == 4 * large.size == 602_112
 # the time goes, and how to hide it behind the training, is the next lesson.
 #
 # ## 8. What is said, and what we found
-# | what is said | what we found |
-# |---|---|
-# | "more data nearly always helps, and augmentation makes more" | where the label stays true: +3 to +5 points from one geometric change on 20 digits a class; mirrored digits, whose label does not stay true: -5 |
-# | "mirror, crop, turn, shear: use them together" | each alone +3 to +5, all four together +3 (+- 5): gains do not add up |
-# | "162 crops are 162 photographs" | two crops of one photograph are alike by 0.66, two different pictures by 0.05 |
-# | "PCA colour takes the colours of the specific image" | of the training set; fitted on one image, the shift goes from 0 (a wall) to 5.6 levels, by the scene |
-# | "PCA colour keeps the tint and changes the light" | as published 99 % of the shift is light or dark, about 3 of 255 levels; transposed, 11 % |
-# | "start from published settings, then strengthen for what fails" | yes: 23 % to 86 % in the dark; the price, 5.5 points in daylight, is part of it |
-# | "random erasing, mixup, brightness help" | less than a point on these digits: no difference that five seeds could see |
-#
+# | what is said | what we found | verdict |
+# |---|---|---|
+# | "More data nearly always helps, and augmentation makes more of it" | where the label stays true: 3 to 5 points from one geometric change, with 20 digits a class; mirrored digits lose nearly 5 | holds within limits |
+# | "Mirroring is the simplest augmentation" | for cats; a mirrored 7 is no digit, a mirrored "turn left" has another label | holds within limits |
+# | "Random cropping is not perfect, but works well as long as the crops are large" | padded by 3 of 28 pixels: +4.7 points | holds |
+# | "A photograph gives as many photographs as it has crops" | 162 crops; two of them are alike by 0.66, two different pictures by 0.05 | wrong |
+# | "Rotation and shearing are used less" | on digits turning is the best of all, +5.4 points; an affine warp is also the dearest to compute | loose |
+# | "Use them together" | four that bring 3 to 5 points each bring 3 together (the interval is 5 wide to each side) | loose |
+# | "Colour shifting makes a classifier robust against light" | in 40 % of the light 23 % of hands are right without it, 86 % with it; in daylight it costs 5.6 points | holds within limits |
+# | "PCA colour takes the colours of the specific image" | of the training set: fitted on one image, the shift goes from 0 (a wall) to 5.6 levels | wrong |
+# | "PCA colour keeps the tint and changes the light" | 99 % of the published shift is light or dark, and 3 of 255 levels large; with the eigenvectors transposed 11 % | holds |
+# | "PCA colour is worth over a point" (on ImageNet, by its authors) | not repeated here: ImageNet is out of reach | not measured here |
+# | "Random erasing, mixup and brightness help too" | on these digits less than a point either way | loose |
+# | "Start from published settings, then strengthen for what fails, such as dark light" | 23 % to 86 % in the dark | holds |
+
+# %%
+crop_gain = 100 * (mean["crop with padding 3"] - mean["none"]) if RESULTS.is_dir() else 4.7
+assert abs(crop_gain - 4.7) < 0.05
+assert abs(np.mean(crops) - 0.66) < 0.02
+assert abs(np.mean(others) - 0.05) < 0.02
+assert abs(max(sizes) - 5.6) < 0.1
+
+# %% [markdown]
 # ## Questions
 # 1. Your classes are "cat looks left" and "cat looks right". Which functions of this lesson may you use as they are?
 #
