@@ -151,6 +151,11 @@ def test_the_reliability_diagram_shows_the_bins_that_are_not_empty(tmp_path, dra
     assert f"network: ECE {found.ece:.3f}" in texts(drawn[0])
 
 
+def test_half_a_photograph_is_no_mark_on_the_axis(tmp_path, drawn):
+    plot.reliability(metrics.reliability(np.eye(2), np.array([0, 1]), 10), tmp_path / "a.png")
+    assert all(mark == round(mark) for mark in drawn[0].axes[1].get_yticks())
+
+
 def test_neighbours_are_the_nearest_by_angle(tmp_path, drawn, photographs):
     angles = np.radians([0, 10, 90, 15, 180, 80, 5])
     rows = np.stack([np.cos(angles), np.sin(angles)], 1) * [[1], [5], [1], [9], [1], [2], [0.1]]

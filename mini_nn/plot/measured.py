@@ -81,6 +81,8 @@ def rates(test: Any, path: Target) -> None:
 
 def reliability(found: Reliability, path: Target, after: Reliability | None = None) -> None:
     """How often the network is right when it says 80 %; `after`: the same once its temperature is set."""
+    from matplotlib.ticker import MaxNLocator
+
     new, (left, right) = figure(2, 8, 3.8)
     left.plot([0, 1], [0, 1], color=MUTED, linewidth=1, label="as sure as right")
     drawn = [("as it is" if after else "network", found, TRAIN, "o-")]
@@ -97,6 +99,7 @@ def reliability(found: Reliability, path: Target, after: Reliability | None = No
         )
     left.set(xlabel="how sure it is", ylabel="how often it is right", xlim=(0, 1), ylim=(0, 1.02))
     left.legend(frameon=False, fontsize=8)
+    right.yaxis.set_major_locator(MaxNLocator(integer=True))
     right.set(
         xlabel="how sure it is", ylabel="photographs", xlim=(0, 1), title=f"{int(found.counts.sum())} in all"
     )
