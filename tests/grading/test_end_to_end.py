@@ -209,7 +209,7 @@ def test_nbgraders_own_commands_work_in_the_classroom(klass, tmp_path):
     ).read_text("utf-8")
 
 
-@pytest.mark.parametrize("lesson", build.folders())
+@pytest.mark.parametrize("lesson", [name for name in build.folders() if build.lesson_exercises(name)])
 def test_every_lesson_can_be_released(lesson, tmp_path):
     done = run(tmp_path, "release", lesson)
     assert done.returncode == 0, done.stderr
