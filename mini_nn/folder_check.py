@@ -92,7 +92,7 @@ class Check:
     @property
     def findings(self) -> list[Finding]:
         """What a person should know before a training, the worst first."""
-        found = [*self.doubles(), *self.unreadable(), *self.uneven()]
+        found = [*self.deeper(), *self.doubles(), *self.unreadable(), *self.uneven()]
         if self.ignored:
             kinds = Counter(path.suffix.lower() or "without a suffix" for path in self.ignored)
             what = ", ".join(f"{n} {kind}" for kind, n in kinds.most_common(LINES))
@@ -103,6 +103,20 @@ class Check:
                 )
             )
         return found
+
+    def deeper(self) -> Iterable[Finding]:
+        """train/cat, train/dog, val/cat, val/dog: how many data sets come."""
+        below: dict[int, set[str]] = defaultdict(set)
+        for label, path in zip(self.y, self.paths, strict=True):
+            parts = path.relative_to(self.base).parts
+            below[label].add(parts[1] if len(parts) > 2 else "")
+        shared = set.intersection(*below.values()) if len(below) > 1 else set()
+        if len(shared) > 1 and not any("" in names for names in below.values()):
+            yield Finding(
+                "deeper",
+                f"each class holds the folders {several(map(shown, sorted(shared)))}; if these are the classes, give a "
+                f"folder above them: {shown(str(self.base / self.classes[0]))}",
+            )
 
     def doubles(self) -> Iterable[Finding]:
         if self.leaks:

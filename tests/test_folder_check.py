@@ -178,6 +178,20 @@ def test_what_was_taken_in_one_burst_is_no_copy(photos):
     assert len(valid & {"20.jpg", "21.jpg", "22.jpg"}) in (0, 3)  # the split keeps it together all the same
 
 
+def test_parts_of_a_data_set_are_not_taken_for_classes_without_a_word(photos):
+    for i, part in enumerate(("train", "val")):
+        for k in range(10):
+            save(photos / "all" / part / "cat" / f"{k}.jpg", 600 + 20 * i + k)
+            save(photos / "all" / part / "dog" / f"{k}.jpg", 700 + 20 * i + k)
+    found = check(photos / "all")
+    assert kinds(found) == ["deeper"]
+    assert "cat, dog" in finding(found, "deeper").sentence
+    assert str(photos / "all" / "train") in finding(found, "deeper").sentence
+    assert check(photos / "all" / "val").findings == []
+    save(photos / "all" / "val" / "0.jpg", 800)  # one that lies in the class itself: these are classes
+    assert kinds(check(photos / "all")) == []
+
+
 def test_uneven_and_small_classes_are_named(photos):
     for i in range(30):
         save(photos / "fox" / f"{i}.jpg", 400 + i)
