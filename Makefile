@@ -10,12 +10,13 @@ LINT := $(VENV)/.installed-lint
 REFERENCE := $(VENV)/.installed-reference
 COURSE := $(VENV)/.installed-course
 GRADING := $(VENV)/.installed-grading
+SITE := $(VENV)/.installed-site
 N ?= 00
 FROM ?= submissions
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test train micro check lint reference mutants lesson notebooks course scores release grade grading bench bench-quick doctor clean
+.PHONY: help run test train micro check lint reference mutants lesson notebooks course scores release grade grading bench bench-quick site site-test doctor clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1:\2/p' Makefile | awk -F: '{printf "%-20s%s\n", $$1, $$2}'
@@ -73,6 +74,13 @@ bench: $(REFERENCE) ## speed, side by side with PyTorch and ONNX Runtime; tables
 bench-quick: $(REFERENCE) ## the same for MobileNet v2 alone, in two minutes; stores nothing
 	$(BIN)/python -m bench --quick
 
+site: $(SITE) ## the course as a site that needs no network, in out/site (10 minutes the first time; ARGS=--quick: 3)
+	$(BIN)/python site/build.py $(ARGS)
+
+site-test: $(SITE) ## build the site, and look at every page of it and at the explorer in a browser
+	$(BIN)/python site/build.py
+	$(BIN)/python -m pytest tests/site $(ARGS)
+
 doctor: $(STAMP) ## look at this machine, and say what to type where something is wrong
 	$(BIN)/python -m mini_nn.cli doctor
 
@@ -111,4 +119,9 @@ $(REFERENCE): $(STAMP)
 	@$(INSTALL) torch==2.13.0 # before anything that would ask for a newer one
 	@$(INSTALL) -e '.[reference]'
 	@$(INSTALL) --no-deps geffnet==1.0.2 efficientnet-pytorch==0.7.1
+	@touch $@
+
+$(SITE): $(COURSE)
+	@echo "installing Sphinx and Playwright"
+	@$(INSTALL) -e '.[site,browser]'
 	@touch $@

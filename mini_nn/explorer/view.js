@@ -225,7 +225,7 @@ function arrange() {
 }
 
 function second() {
-  if (panels.length < 2) add(published("efficientnet_b0"));
+  if (panels.length < 2) add({ ...START, ...published("efficientnet_b0") });
   else panels.pop().root.remove();
   arrange();
   remember();

@@ -1,0 +1,83 @@
+"""Tables of what was measured, from results/: each with its date, machine and command."""
+
+import json
+import statistics
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # two-sided 95 %, by the number of values
+
+
+@cache
+def pages() -> dict[str, str]:
+    """Name -> page: what the tools wrote as Markdown as it is, what they wrote as JSON alone as a table."""
+    made = {path.stem: path.read_text("utf-8") for path in sorted((ROOT / "results").glob("*.md"))}
+    made |= {
+        f"bench_{path.stem}": path.read_text("utf-8")
+        for path in sorted((ROOT / "bench").glob("*.md"))
+        if path.stem != "README"
+    }
+    for path in sorted((ROOT / "results").glob("*.json")):
+        if path.stem not in made:
+            made[path.stem] = page(path.stem, json.loads(path.read_text("utf-8")))
+    return {
+        name: text if text.startswith("# ") else f"# {words(name)}\n\n{text}" for name, text in made.items()
+    }
+
+
+def words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def page(name: str, found: dict[str, Any]) -> str:
+    rows = found.get("rows", [])
+    others = {key: value for key, value in found.items() if key != "rows"}
+    told = [f"* {key}: {plain(value)}" for key, value in others.items()]
+    text = f"# {words(name)}\n\nFrom `results/{name}.json`:\n\n" + "\n".join(told) + "\n"
+    if rows and "seed" in rows[0]:
+        text += "\nThe mean over the seeds and its 95 % interval (Student).\n\n" + table(over_seeds(rows))
+    elif rows:
+        text += "\n" + table(rows)
+    return text
+
+
+def plain(value: Any) -> str:
+    """A cell."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {plain(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(plain, value)) or "none"
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+
+
+def over_seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each setting in place of one for each seed."""
+
+    def setting(row: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+        return tuple((key, value) for key, value in row.items() if isinstance(value, str))
+
+    made = []
+    for named, some in groupby(sorted(rows, key=setting), key=setting):
+        group = list(some)
+        numbers = {
+            key: interval([row[key] for row in group])
+            for key in group[0]
+            if key not in ("seed", *dict(named))
+        }
+        made.append({**dict(named), "seeds": len(group), **numbers})
+    return made
+
+
+def interval(values: list[float]) -> str:
+    mean = statistics.fmean(values)
+    half = STUDENT[len(values)] * statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0
+    return f"{mean:.3f} ± {half:.3f}" if mean < 10 else f"{mean:.0f} ± {half:.0f}"
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    head = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [head, ["---"] * len(head), *([plain(row.get(key, "")) for key in head] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
