@@ -534,7 +534,7 @@ print(
 )
 print(f"pin:      ...=={page['Version']}, and of the file itself sha256 {sha256(path)[:16]}...")
 told = {
-    word: word in str(card.get_payload()).lower()
+    word: word in str(page.get_payload()).lower()
     for word in ("mean", "resolution", "accuracy", "imagenet", "padding")
 }
 print("card:    ", ", ".join(f"{word}: {'said' if there else 'not said'}" for word, there in told.items()))

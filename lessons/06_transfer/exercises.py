@@ -188,8 +188,15 @@ def use_features(precompute: Function, case: Case) -> tuple[Any, ...]:
             found, known = precompute(body, loader, cache)
             features.append(np.asarray(found, np.float64))
             labels.append(np.asarray(known))
-            passes.append((sum(body.seen), max(body.seen, default=0)))
+            passes.append((sum(body.seen), portions(body.seen, size)))
     return features, labels, passes
+
+
+def portions(seen: list[int], size: int) -> str:
+    """How the images went through the body: smaller batches than batch_size are fine."""
+    if max(seen, default=0) > size:
+        return "too many at once"
+    return "one at a time" if len(seen) > 1 and max(seen) == 1 else "in batches"
 
 
 def head_cases(_: Rng) -> Iterator[Case]:
@@ -373,6 +380,33 @@ def frozen(id: str, what: str, look: str, *changes: tuple[str, str]) -> Mistake:
 
 EXERCISES = (
     Exercise(
+        "L6.new_head",
+        NEW_HEAD,
+        ("shape", "first loss", "small logits", "bias is zero", "body as it was", "dtype", "same model"),
+        head_cases,
+        (
+            head("weights_far_too_large", "Your first loss is far above log C: the head is sure of nonsense.", "Small weights, bias 0: all classes about equally likely, loss = log C.", ("head.weight.value = rng", "head.weight.value = 10_000 * rng")),
+            head("usual_start", "Your first loss is above log C: the head begins with opinions.", "Far smaller than the usual 1 / sqrt(d), so that logits are nearly 0.", ("head.weight.value = rng", "head.weight.value = 1_000 * rng")),
+            another("old_columns_kept", "Your new classes begin with the weights and the bias of old ones.", "New classes have nothing to do with the first C of ImageNet: draw small new weights.", old_columns),
+            head("random_bias", "Your bias is random: some classes are preferred from the start.", "bias = 0.", ("np.zeros(head.bias.shape, dtype)", "rng.normal(0, 0.5, head.bias.shape).astype(dtype)")),
+            head("one_class_too_many", "Your head has a class too many.", "`classes` columns: \"neither\" is one of them, if there is a folder of it.", ("Dense(d, int(classes))", "Dense(d, int(classes) + 1)")),
+            head("body_initialised", "You gave the whole network new values: what it knew is gone.", "Only the classifier is new.", ("return init.seed(model, rng)", "init.initialize(model, rng)\n    return model")),
+            head("double_precision", "Your head's weights are float64 in a network of float32.", ".astype of the dtype that the others have.", ("head.weight.shape).astype(dtype)", "head.weight.shape)")),
+            head("nothing_returned", "You return something else than the model.", "The same model, changed.", ("return init.seed(model, rng)", "init.seed(model, rng)\n    return head")),
+        ),
+        (
+            "C classes, and no reason to prefer one. What is the loss of a uniform guess?",
+            "A Dense(d, classes) with weights of a standard deviation of 0.001 / sqrt(d), say, and a bias of 0, put into model.classifier.",
+            "d = model.classifier.weight.shape[0]; values are arrays: head.weight.value = rng.normal(...).astype(...).",
+        ),
+        points=2,
+        minutes=12,
+        checks="Three networks: shapes, the first loss (to 0.02), logits below 1, a bias of zeros, an untouched body, float32; not which numbers you draw.",
+        use=use_head,
+        needs="import numpy as np\nfrom mini_nn.core import Layer\nfrom mini_nn.layers import Dense",
+        task="A new classifier on an old network. The first loss tells whether it was put on well.",
+    ),
+    Exercise(
         "L6.set_trainable",
         f"{HERE}:set_trainable",
         ("weights", "statistics", "trainable"),
@@ -405,7 +439,7 @@ EXERCISES = (
     Exercise(
         "L6.precompute_features",
         f"{HERE}:precompute_features",
-        ("features", "labels", "images through the body"),
+        ("features", "labels", "through the body"),
         feature_cases,
         (
             features("train_mode_batch_norm", "The body runs in training mode: BatchNorm uses each batch's own statistics, so an image's features depend on its neighbours.", "body(x) predicts; body.forward(x, train=True) trains.", ("body(x[start : start + loader.batch_size])", "body.forward(x[start : start + loader.batch_size], train=True)[0]")),
@@ -433,33 +467,6 @@ EXERCISES = (
         needs="import hashlib\nfrom mini_nn.core import Layer, named_arrays\nfrom mini_nn.data import Loader",
         tolerance=1e-5,
         task="Strategy A's trick: all frozen layers once for each photograph, and never again.",
-    ),
-    Exercise(
-        "L6.new_head",
-        NEW_HEAD,
-        ("shape", "first loss", "small logits", "bias is zero", "body as it was", "dtype", "same model"),
-        head_cases,
-        (
-            head("weights_far_too_large", "Your first loss is far above log C: the head is sure of nonsense.", "Small weights, bias 0: all classes about equally likely, loss = log C.", ("head.weight.value = rng", "head.weight.value = 10_000 * rng")),
-            head("usual_start", "Your first loss is above log C: the head begins with opinions.", "Far smaller than the usual 1 / sqrt(d), so that logits are nearly 0.", ("head.weight.value = rng", "head.weight.value = 1_000 * rng")),
-            another("old_columns_kept", "Your new classes begin with the weights and the bias of old ones.", "New classes have nothing to do with the first C of ImageNet: draw small new weights.", old_columns),
-            head("random_bias", "Your bias is random: some classes are preferred from the start.", "bias = 0.", ("np.zeros(head.bias.shape, dtype)", "rng.normal(0, 0.5, head.bias.shape).astype(dtype)")),
-            head("one_class_too_many", "Your head has a class too many.", "`classes` columns: \"neither\" is one of them, if there is a folder of it.", ("Dense(d, int(classes))", "Dense(d, int(classes) + 1)")),
-            head("body_initialised", "You gave the whole network new values: what it knew is gone.", "Only the classifier is new.", ("return init.seed(model, rng)", "init.initialize(model, rng)\n    return model")),
-            head("double_precision", "Your head's weights are float64 in a network of float32.", ".astype of the dtype that the others have.", ("head.weight.shape).astype(dtype)", "head.weight.shape)")),
-            head("nothing_returned", "You return something else than the model.", "The same model, changed.", ("return init.seed(model, rng)", "init.seed(model, rng)\n    return head")),
-        ),
-        (
-            "C classes, and no reason to prefer one. What is the loss of a uniform guess?",
-            "A Dense(d, classes) with weights of a standard deviation of 0.001 / sqrt(d), say, and a bias of 0, put into model.classifier.",
-            "d = model.classifier.weight.shape[0]; values are arrays: head.weight.value = rng.normal(...).astype(...).",
-        ),
-        points=2,
-        minutes=12,
-        checks="Three networks: shapes, the first loss (to 0.02), logits below 1, a bias of zeros, an untouched body, float32; not which numbers you draw.",
-        use=use_head,
-        needs="import numpy as np\nfrom mini_nn.core import Layer\nfrom mini_nn.layers import Dense",
-        task="A new classifier on an old network. The first loss tells whether it was put on well.",
     ),
     Exercise(
         "L6.unfreeze_from",
