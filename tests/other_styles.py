@@ -679,6 +679,58 @@ def within_budget(ways, budget, share=0.95):
     return tuple([name, -negative] for _, negative, name in sorted(kept, reverse=True))
 
 
+# ---- L10
+
+
+def work_of(kind, height, width, in_channels, out_channels, kernel_size):
+    a_filter = {"whole": kernel_size**2 * in_channels, "depthwise": kernel_size**2, "pointwise": in_channels}[
+        kind
+    ]
+    numbers = [height * width * in_channels, a_filter * out_channels, height * width * out_channels]
+    return [(a_filter + a_filter) * numbers[2], np.dtype(np.float32).itemsize * sum(numbers)]
+
+
+def best_time(run, clock, rounds=5):
+    def once():
+        before = clock()
+        run()
+        return clock() - before
+
+    once()
+    return min(once() for _ in range(rounds))
+
+
+def im2col(x, kernel_size, stride=1, padding="same"):
+    pads, (oh, ow) = resolve(padding, x.shape[1:3], kernel_size, stride)
+    xp = pad(x, pads)
+    return np.stack([
+        xp[n, i * stride : i * stride + kernel_size, j * stride : j * stride + kernel_size].ravel()
+        for n, i, j in np.ndindex(len(x), oh, ow)
+    ])  # fmt: skip
+
+
+def shared_dw(dy, x, turns, prange):
+    """Every turn owns some rows of dw."""
+    dw = np.zeros((x.shape[1], dy.shape[1]))
+    for turn in prange(turns):
+        for i in range(turn, x.shape[1], turns):
+            dw[i] = dy.T @ x[:, i]
+    return dw.tolist()
+
+
+def tile(machine, x, w, y, i, j):
+    sums = {(m, v): machine.zeros() for m in range(6) for v in range(2)}
+    left, right = (max(0, min(8, y.shape[1] - at)) for at in (j, j + 8))
+    for k in range(len(w)):
+        a, b = machine.load(w, k, j, left), machine.load(w, k, j + 8, right)
+        for m in range(6):
+            number = machine.spread(x, i + m, k)
+            machine.add_product(sums[m, 1], number, b)
+            machine.add_product(sums[m, 0], number, a)
+    for (m, v), total in sums.items():
+        machine.store(y, i + m, j + 8 * v, total, right if v else left)
+
+
 STYLES = {
     "L0.relu_backward": lambda dy, x: np.where(x > 0, dy, 0.0).tolist(),
     "L0.numeric_grad": numeric_grad,
@@ -741,6 +793,14 @@ STYLES = {
     "L8.prefetch": prefetch,
     "L8.made_ahead": made_ahead,
     "L8.pipeline_rate": pipeline_rate,
+    "L10.work_of": work_of,
+    "L10.roofline": lambda flop, moved, peak_flops, peak_bytes: max(
+        [moved / peak_bytes, "memory"], [flop / peak_flops, "arithmetic"]
+    ),
+    "L10.best_time": best_time,
+    "L10.im2col": im2col,
+    "L10.shared_dw": shared_dw,
+    "L10.tile": tile,
     "L9.hog": hog,
     "L9.iou": iou,
     "L9.ensemble": ensemble,
