@@ -85,8 +85,9 @@ def load_module(function: Function) -> Any:
 def faults(exercise: Exercise) -> list[Fault]:
     """All of them, each text once."""
     made = dict[str, Fault]()
-    for original in source.reached(exercise.function):
-        if isinstance(original, ast.ClassDef) or source.label(original).startswith("check"):
+    for original in source.reached(exercise.function, types=False):
+        label = source.label(original)
+        if isinstance(original, ast.ClassDef) or label.startswith("check") or label in exercise.free:
             continue
         part = ast.parse(ast.unparse(original)).body[0]  # a copy that may be changed and put right again
         lines = ast.unparse(original).splitlines()
@@ -101,7 +102,7 @@ def faults(exercise: Exercise) -> list[Fault]:
                 seen.add(text)
                 name = f"{line}  |  {what}"
                 again = sum(known.startswith(name) for known in made)
-                made[f"{name} #{again + 1}" if again else name] = Fault(name, source.label(original), text)
+                made[f"{name} #{again + 1}" if again else name] = Fault(name, label, text)
     return [fault._replace(name=name) for name, fault in made.items()]
 
 

@@ -168,8 +168,11 @@ def stub(exercise: Exercise) -> str:
     return f"{signature(exercise)}\n{quoted}\n    {YOUR_TURN}\n"
 
 
-def reached(function: Function) -> list[Definition]:
-    """The functions and constants of the function's own file that it rests on, itself among them, in their order."""
+def reached(function: Function, types: bool = True) -> list[Definition]:
+    """The functions and constants of the function's own file that it rests on, itself among them, in their order.
+
+    Without `types`, those that only its annotations name are left out.
+    """
     definitions, found, waiting = home(function).definitions, dict[int, Definition](), [function.__name__]
     seen: set[str] = set()
     while waiting:
@@ -178,8 +181,42 @@ def reached(function: Function) -> list[Definition]:
             continue
         seen.add(name)
         found[definitions[name].lineno] = definitions[name]
-        waiting += names(definitions[name])
+        waiting += foreign(definitions[name], types)
     return [found[line] for line in sorted(found)]
+
+
+def foreign(node: Definition, types: bool) -> set[str]:
+    """The names that it reads and that are not its own arguments and variables."""
+    if not types:
+        node = UNTYPED.visit(copy.deepcopy(node))
+    if not isinstance(node, ast.FunctionDef):
+        return names(node)
+    arguments = {item.arg for item in ast.walk(node) if isinstance(item, ast.arg)}
+    return names(node) - arguments - {n.id for n in ast.walk(node) if stored(n)}
+
+
+def stored(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+
+
+class Untyped(ast.NodeTransformer):
+    """Takes the annotations away."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        node.annotation = None
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AnnAssign:
+        node.annotation = ast.Constant(None)
+        self.generic_visit(node)
+        return node
+
+
+UNTYPED = Untyped()
 
 
 def solution(exercise: Exercise) -> str:

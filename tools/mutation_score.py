@@ -4,7 +4,8 @@
     python tools/mutation_score.py L0 swish   those whose id has one of these words
 
 An exercise is measured again only when its solution, its lesson or the judge has changed; --again measures all.  A fault that
-changes nothing that can be asked for is equivalent: it is listed, with a sentence, in tools/equivalent_faults.json.
+changes nothing that can be asked for is equivalent: it is listed, with a sentence, in tools/equivalent_faults.json.  A sentence
+there that begins with "missed: " says why a fault survives that is none of these: it counts against the check.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the clone's lessons, installed or not
 
-from lessons import compare, faults, judge
+from lessons import compare, faults, judge, source
 from lessons.catalogue import LESSONS, every, find, folders
 from mini_nn.files import written_whole
 
@@ -35,6 +36,7 @@ EQUIVALENT = Path(__file__).with_name("equivalent_faults.json")
 SECONDS = 10  # of CPU for one fault, as a student's function has; or 10 times what the solution takes, if that is less
 MEMORY = 3 << 30  # bytes
 GOAL = 0.95
+MISSED = "missed: "
 
 
 class Endless(BaseException):
@@ -80,12 +82,15 @@ def measure(id: str) -> dict[str, Any]:
     judge.expected(id)
     seconds = min(SECONDS, 10 * (time.process_time() - start) + 1)
     known, all_of_them = equivalent().get(id, {}), faults.faults(find(id))
-    survivors = [fault.name for fault in all_of_them if not caught(id, fault, seconds)]
+    left = {
+        fault.name: known.get(fault.name, MISSED) for fault in all_of_them if not caught(id, fault, seconds)
+    }
+    survivors = {name: why.removeprefix(MISSED) for name, why in left.items() if why.startswith(MISSED)}
     return {
-        "faults": len(all_of_them) - sum(name in known for name in survivors),
-        "caught": len(all_of_them) - len(survivors),
-        "survivors": [name for name in survivors if name not in known],
-        "equivalent": {name: known[name] for name in survivors if name in known},
+        "faults": len(all_of_them) - len(left) + len(survivors),
+        "caught": len(all_of_them) - len(left),
+        "survivors": survivors,
+        "equivalent": {name: why for name, why in left.items() if name not in survivors},
         "digest": digest(id),
         "seconds": round(time.process_time() - start, 1),
     }
@@ -100,7 +105,7 @@ def digest(id: str) -> str:
     """Of everything that the score rests on."""
     lesson = LESSONS / folders()[find(id).lesson]
     files = [p for p in sorted(lesson.glob("*.py")) if p.name != "lesson.py"]
-    files += [Path(module.__file__ or "") for module in (compare, faults, judge)]
+    files += [Path(module.__file__ or "") for module in (compare, faults, judge, source)]
     files.append(Path(inspect.getfile(find(id).function)))
     told = json.dumps(equivalent().get(id, {})).encode()
     return hashlib.sha256(told + b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
@@ -126,10 +131,24 @@ def page(rows: dict[str, Any], when: str) -> str:
     for title, key in ("## Survivors", "survivors"), ("## Equivalent, and why", "equivalent"):
         lines += ["", title]
         for id, r in rows.items():
-            reasons = r[key] if isinstance(r[key], dict) else dict.fromkeys(r[key], "")
-            lines += [f"\n{id}\n"] if reasons else []
-            lines += [f"* `{name}`{f': {why}' if why else ''}" for name, why in reasons.items()]
+            lines += [f"\n{id}\n"] if r[key] else []
+            lines += [f"* `{name}`: {why or '**no reason given yet**'}" for name, why in r[key].items()]
     return "\n".join(lines) + "\n"
+
+
+def measured() -> dict[str, Any]:
+    """The rows that are kept, of exercises that there still are."""
+    kept = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {"exercises": {}}
+    return {id: row for id, row in kept["exercises"].items() if id in every()}
+
+
+def keep(rows: dict[str, Any], when: str) -> None:
+    """Write results/mutation_scores.json and .md, after each exercise: what is measured is kept."""
+    texts = {RESULTS: json.dumps({"exercises": rows, "when": when}, indent=1) + "\n"}
+    texts[RESULTS.with_suffix(".md")] = page(rows, when)
+    for path, text in texts.items():
+        with written_whole(path) as file:
+            file.write(text.encode())
 
 
 def main() -> int:
@@ -137,29 +156,20 @@ def main() -> int:
     parser.add_argument("words", nargs="*", help="parts of exercise ids (all)")
     parser.add_argument("--again", action="store_true", help="also what has not changed since")
     args = parser.parse_args()
-    kept = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {"exercises": {}}
-    rows = {id: row for id, row in kept["exercises"].items() if id in every()}
+    rows = measured()
     stale = [id for id in every() if args.again or rows.get(id, {}).get("digest") != digest(id)]
     stale = [id for id in stale if not args.words or any(word in id for word in args.words)]
-    kept["when"] = (
-        f"{date.today()}, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    )
+    when = f"{date.today()}, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     spawn = multiprocessing.get_context("spawn")  # never fork beside compiled kernels
     with ProcessPoolExecutor(os.cpu_count(), spawn, limits) as pool:
         for id, row in zip(stale, pool.map(measure, stale), strict=True):
-            rows[id] = row
+            rows = measured() | {id: row}
             print(
                 f"{id:<32} {row['caught']:>4} of {row['faults']:<4} {row['seconds']:>6} s",
                 *row["survivors"],
                 sep="\n    ",
             )
-            kept["exercises"] = {id: rows[id] for id in every() if id in rows}
-            for path, text in (
-                (RESULTS, json.dumps(kept, indent=1)),
-                (RESULTS.with_suffix(".md"), page(kept["exercises"], kept["when"])),
-            ):
-                with written_whole(path) as file:  # after each exercise: what is measured is kept
-                    file.write(text.encode() + b"\n" * (path is RESULTS))
+            keep({known: rows[known] for known in every() if known in rows}, when)
     if not rows:
         return 0
     score = sum(r["caught"] for r in rows.values()) / sum(r["faults"] for r in rows.values())

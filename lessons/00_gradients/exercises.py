@@ -123,13 +123,16 @@ def batch_norm_step(
     return gamma * (x - mean) / np.sqrt(var + eps) + beta, running_mean, running_var
 
 
+SETTINGS = ((2, 4, 5, 2, 3, 3, 1), (2, 5, 7, 2, 2, 3, 2), (1, 5, 6, 2, 2, 2, 3))  # n, h, w, i, o, k, stride
+
+
 def find_the_bug(forward: Function, backward: Function) -> bool:
     """Return True if backward is wrong, for a convolution of one group without padding.
 
     forward(x, w, stride) -> y and backward(dy, x, w, stride) -> (dx, dw); x (N, H, W, I), w (K, K, I, O).
     """
     rng = np.random.default_rng(1998)
-    for n, h, w_, i, o, k, stride in ((2, 4, 5, 2, 3, 3, 1), (2, 5, 7, 2, 2, 3, 2), (1, 5, 6, 2, 2, 2, 3)):
+    for n, h, w_, i, o, k, stride in SETTINGS:
         x, w = rng.normal(size=(n, h, w_, i)), rng.normal(size=(k, k, i, o))
         dy = rng.normal(size=forward(x, w, stride).shape)
         dx, dw = backward(dy, x, w, stride)
@@ -1144,7 +1147,7 @@ EXERCISES = (
                 "You test with stride 1 only.",
                 "What ignores the stride is right at stride 1. Take 1, 2 and 3.",
                 f"{HERE}:find_the_bug",
-                ("2, 2, 3, 2), (1, 5, 6, 2, 2, 2, 3)", "2, 2, 3, 1), (1, 5, 6, 2, 2, 2, 1)"),
+                ("in SETTINGS:", "in SETTINGS:\n        stride = 1"),
             ),
             mistake(
                 "one_image",
@@ -1214,6 +1217,7 @@ EXERCISES = (
         minutes=30,
         checks="Your test is given two right backwards and twelve wrong ones; it should call the two right and each of the twelve wrong.",
         use=use_test,
+        free=("SETTINGS",),  # other shapes do as well
         task="Turn it round: write the test. You get a forward and a backward; say whether the backward is wrong.",
     ),
     Exercise(

@@ -183,7 +183,7 @@ def sequential_cases(rng: Rng) -> Iterator[Case]:
 
 def residual_cases(rng: Rng) -> Iterator[Case]:
     for shape in ((2,), (2, 3), (2, 3, 4, 2)):
-        yield {"branch": Power(2, 0.3), "cache": rng.normal(size=shape), "dy": rng.normal(size=shape)}
+        yield {"branch": Power(3, 0.3), "cache": rng.normal(size=shape), "dy": rng.normal(size=shape)}
 
 
 def round_cases(_: Rng) -> Iterator[Case]:
@@ -210,12 +210,19 @@ def round_cases(_: Rng) -> Iterator[Case]:
         42.0,
     ):
         yield {"channels": c}
-    for c, divisor in ((10, 4), (13, 4), (35, 16), (3, 16)):
+    for c, divisor in ((10, 4), (13, 4), (35, 16), (3, 16), (10, 9)):
         yield {"channels": c, "divisor": divisor}
 
 
 def network_cases(_: Rng) -> Iterator[Case]:
-    for width_mult, resolution, classes in ((1.0, 224, 1000), (0.35, 96, 10), (1.4, 224, 1000), (0.5, 97, 7)):
+    # at 8 times the width no rounding hides a channel too many
+    for width_mult, resolution, classes in (
+        (1.0, 224, 1000),
+        (0.35, 96, 10),
+        (1.4, 224, 1000),
+        (0.5, 97, 7),
+        (8.0, 32, 2),
+    ):
         yield {"width_mult": width_mult, "resolution": resolution, "classes": classes}
 
 

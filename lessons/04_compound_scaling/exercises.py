@@ -90,6 +90,7 @@ def repeat_cases(_: Rng) -> Iterator[Case]:
 def config_cases(_: Rng) -> Iterator[Case]:
     for name in (f"efficientnet_b{i}" for i in range(8)):
         yield {"width_mult": SCALES[name].width_mult, "depth_mult": SCALES[name].depth_mult}
+    yield {"width_mult": 8.0, "depth_mult": 1.0}  # no rounding hides a channel too many
 
 
 def factor_cases(_: Rng) -> Iterator[Case]:
@@ -172,7 +173,7 @@ EXERCISES = (
         ("Three places have channels: the stem, the rows, the head.", "All three are scaled by the width. Only rows have blocks.", "A list of (scaled channels, ceil of blocks) for each row"),
         points=2,
         minutes=10,
-        checks="The published multipliers of B0 to B7; every number exactly.",
+        checks="The published multipliers of B0 to B7, and a width of 8; every number exactly.",
         needs="from mini_nn.blocks import round_channels",
         task="The whole family from B0's table and two numbers.",
     ),
