@@ -61,7 +61,7 @@ def milliseconds(run, times=7):
 # ## A symptom
 # In 2019 somebody summed a matrix with Numba's parallel loop, `y[0, 1] += x[i, j]`, and compared the result with plain
 # Python's: different, and different again at the next run, without an error or a warning. (numba/numba#3681; #7133 is called
-# "Numbers don't add up?".) The cell does the same to a gradient: `dw += x[p] dy[p]` over 40,000 pixels, half of them in each of
+# "Numbers don't add up?".) The cell does the same to a gradient: `dw += x[p] dy[p]` over 400,000 pixels, half of them in each of
 # two threads.
 #
 # *Predict* what it prints: always right, always wrong, or now so and now so?
@@ -88,13 +88,13 @@ def two_threads(x, dy):
     return dw
 
 
-pixels, slopes = np.ones((40_000, 8)), np.ones((40_000, 8))
+pixels, slopes = np.ones((400_000, 8)), np.ones((400_000, 8))
 alone = np.zeros((8, 8))
 add_pixels(alone, pixels, slopes, 0, len(pixels))
-assert (alone == 40_000).all()
+assert (alone == 400_000).all()
 for run in range(5):
-    lost = 40_000 - two_threads(pixels, slopes)
-    print(f"run {run}: {lost.sum() / (64 * 40_000):.1%} of the additions are lost")
+    lost = 400_000 - two_threads(pixels, slopes)
+    print(f"run {run}: {lost.sum() / (64 * 400_000):.1%} of the additions are lost")
     assert (lost >= 0).all()
 
 # %% [markdown]
@@ -364,7 +364,8 @@ reach = np.array([0.05, ridge, 300])
 ax.plot(reach, np.minimum(reach * peak_bytes, peak_flops) / 1e9, color="black", label="one thread")
 for name, colour in zip(speed, [BLUE] * 4 + [ORANGE] * 2 + [GREEN], strict=True):
     ax.plot(flop / traffic.get(name, moved), 2 * speed[name] / 1e9, "o", color=colour)
-    ax.annotate(f" {name}", (flop / traffic.get(name, moved), 2 * speed[name] / 1e9), fontsize=8)
+    side = "right" if name[0] in "36" else "left"  # neighbours stand on either side
+    ax.annotate(f" {name} ", (flop / traffic.get(name, moved), 2 * speed[name] / 1e9), fontsize=8, ha=side)
 layers = {
     "depthwise 3 x 3, 56 x 56 x 144": (DepthwiseConv2D(144), (56, 56, 144)),
     "pointwise, 56 x 56, 24 to 144": (PointwiseConv2D(24, 144), (56, 56, 24)),
@@ -376,7 +377,12 @@ for name, (layer, shape) in layers.items():
     work, bytes_ = intensity(*kinds[name])
     got = work / (milliseconds(lambda made=made, image=image: made(image), 30) / 1000)
     ax.plot(work / bytes_, got / 1e9, "^", color=GREEN)
-    ax.annotate(f" {name}", (work / bytes_, got / 1e9), fontsize=7)
+    ax.annotate(
+        " {}, {} x {}".format(name.split(",")[0], *shape[:2]),
+        (work / bytes_, got / 1e9),
+        fontsize=7,
+        va="top",
+    )
     print(f"{name:<32} {work / bytes_:5.1f} FLOP a byte, {got / 1e9:6.1f} GFLOP/s")
 ax.set(xscale="log", yscale="log", xlabel="FLOP a byte", ylabel="GFLOP/s", xlim=(0.5, 1500))
 ax.legend(frameon=False, loc="lower right")
