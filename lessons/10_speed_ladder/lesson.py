@@ -20,7 +20,7 @@
 # number, name what limits each version, and write the innermost piece of a fast matrix product.
 #
 # **Know first**: convolution as code (L0), depthwise and pointwise (L1), the block (L2). **Time**: an hour and a quarter for the
-# exercises, 45 minutes to read. What is marked *extra* can be left out.
+# exercises, all of them extras, 45 minutes to read.
 
 # %%
 import os
@@ -398,7 +398,7 @@ picture(
 # Everything but rung 4 asks for the same; what differs is how far below its roof it stays. The triangles are the library's kernels, with
 # two threads where there are two: they may stand above the line of one.
 #
-# ### A depthwise convolution by matrix product (extra)
+# ### A depthwise convolution by matrix product
 # The product is so quick: why not use it for depthwise, too? As one product its matrix holds one filter a channel and zeros everywhere
 # else. Libraries did nearly that: grouped convolutions ran one small product for each channel (pytorch/pytorch#13716: "depthwise
 # convolution are slow on cpu", 4 to 5 times the time of a whole one).
@@ -461,7 +461,7 @@ exercise("L10.tile")
 # **The library's version** is the same program in words that Numba compiles: `mini_nn/kernels/tiles/pointwise.py`, with the type in
 # `registers.py`. `zeros(6, 2)` is twelve registers; `spread(x, i, k, 6) * load(w, k, j, 1, 2)` is your two inner loops.
 #
-# ## 7. The fused block (extra)
+# ## 7. The fused block
 # Whole networks gain more from what is *not* moved. A plan folds BatchNorm into the weights, applies bias and activation before a
 # number leaves its register, adds the shortcut there too, and gives all buffers places in one arena.
 #
