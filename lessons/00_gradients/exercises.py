@@ -153,7 +153,9 @@ def relu_cases(rng: Rng) -> Iterator[Case]:
     for shape in ((4,), (2, 3, 5), (2, 3, 2, 4)):
         x = rng.normal(size=shape)
         x.flat[1] = 0.0
-        yield {"dy": rng.normal(size=shape) + 2, "x": x}
+        dy = rng.normal(size=shape) + 2
+        dy.flat[0] = -1.0  # both signs, whatever is drawn
+        yield {"dy": dy, "x": x}
 
 
 def cube(x: Array) -> Array:
