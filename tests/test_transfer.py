@@ -518,6 +518,11 @@ def test_what_cannot_be_predicted_is_named(run, tmp_path):
         ({"views": None}, "views must be a whole number from 1, not None"),
         ({"batch_size": True}, "batch_size must be a whole number from 1, not True"),
         ({"valid": 1.5}, "valid must be a share"),
+        ({"lr": -1.0}, "lr must be a finite number from 0, not -1.0"),
+        ({"weight_decay": math.nan}, "weight_decay must be a finite number from 0, not nan"),
+        ({"seed": -1}, "seed must be a whole number from 0, not -1"),
+        ({"seed": "7"}, "seed must be a whole number from 0, not '7'"),
+        ({"minutes": math.nan}, "minutes must be a number from 0, not nan"),
     ],
     ids=str,
 )
@@ -536,8 +541,11 @@ def test_one_class_is_no_question(tmp_path):
 def test_a_run_that_cannot_be_written_is_refused_before_work(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(data, "folder", None)
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="is a file; name a folder for the run"):
+    with pytest.raises(ValueError, match=r"out=.* is a file; name a folder"):
         fit(photos, "A", tmp_path, out=tmp_path / "file")
+    (tmp_path / "cache").write_text("")
+    with pytest.raises(ValueError, match=r"cache=.* is a file; name a folder"):
+        fit(photos, "A", tmp_path)
 
 
 def test_a_class_of_one_photograph_and_a_broken_one_do_not_stop_it(tmp_path):

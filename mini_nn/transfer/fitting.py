@@ -1,10 +1,13 @@
 """transfer.fit: from a folder of photographs to a classifier."""
 
+import math
 import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mini_nn import data, features, weights
 from mini_nn.data import Splits
@@ -15,6 +18,7 @@ from mini_nn.transfer.trying import Task, attempts, cross_validated, few
 
 Model = str | tuple[Any, ...]  # a pretrained network's name, or (network, preprocess, ...)
 WHOLE = {"size", "epochs", "batch_size", "patience", "views"}
+PLAIN = {"lr", "body", "decay", "weight_decay", "label_smoothing"}
 
 
 def fit(
@@ -39,9 +43,8 @@ def fit(
     """
     began = time.perf_counter()
     plans = planned(strategy, changes)
+    check(seed, minutes, {"out": out, "cache": cache})
     if out is not None:
-        if Path(out).exists() and not Path(out).is_dir():
-            raise ValueError(f"out={str(out)!r} is a file; name a folder for the run")
         Path(out).mkdir(parents=True, exist_ok=True)
     network, preprocess = weights.pretrained(model)[:2] if isinstance(model, str) else model[:2]
     for plan in plans.values():
@@ -84,6 +87,17 @@ def fit(
     return run
 
 
+def check(seed: Any, minutes: Any, folders: Mapping[str, str | os.PathLike[str] | None]) -> None:
+    """Refuse before any work what would fail after it."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be a whole number from 0, not {seed!r}")
+    if not minutes >= 0:
+        raise ValueError(f"minutes must be a number from 0, not {minutes!r}")
+    for name, folder in folders.items():
+        if folder is not None and Path(folder).exists() and not Path(folder).is_dir():
+            raise ValueError(f"{name}={str(folder)!r} is a file; name a folder")
+
+
 def planned(strategy: str, changes: Mapping[str, Any]) -> dict[str, Strategy]:
     """The strategies to try, by name, with the changes."""
     if strategy not in (*STRATEGIES, "auto"):
@@ -95,6 +109,9 @@ def planned(strategy: str, changes: Mapping[str, Any]) -> dict[str, Strategy]:
         unset = value is None and name not in ("batch_size", "views")
         if not unset and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
+    for name in changes.keys() & PLAIN:
+        if not isinstance(changes[name], int | float) or not 0 <= changes[name] < math.inf:
+            raise ValueError(f"{name} must be a finite number from 0, not {changes[name]!r}")
     names = ("A", "B", "C") if strategy == "auto" else (strategy,)
     return {name: STRATEGIES[name]._replace(**changes) for name in names}
 
