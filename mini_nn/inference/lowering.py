@@ -7,7 +7,7 @@ import numpy as np
 
 from mini_nn.core import Layer, Shape
 from mini_nn.kernels.tiles import table as t
-from mini_nn.kernels.tiles.pointwise import PANEL, pack
+from mini_nn.kernels.tiles.pointwise import PANEL, ROWS, pack
 from mini_nn.kernels.tiles.registers import LANES
 from mini_nn.layers import (
     BatchNorm,
@@ -196,22 +196,20 @@ class Program:
                 raise Unknown("a residual branch whose end does not fit")
             other = {"OTHER": residual.buffer}
         columns = {"X": x.buffer, "Y": y, "W": place, "M": m, "K": k, "N": n, "ACT": kind, **gated, **other}
-        if m < 12 * PIECES and panels > 1:  # few rows: each weight is read by one thread only
+        if m < ROWS * PIECES and panels > 1:  # few rows: each weight is read by one thread only
             self.add(t.POINTWISE, panels, m * k * n, BY_PANEL=1, **columns)
         else:
-            self.add(t.POINTWISE, m, m * k * n, multiple=12, **columns)
+            self.add(t.POINTWISE, m, m * k * n, multiple=ROWS, **columns)
         return Value(y, (*x.shape[:-1], n))
 
     def depthwise(self, layer: DepthwiseConv2D, w: Array, bias: Array, kind: int, x: Value) -> Value:
         k, stride, c = layer.kernel_size, layer.stride, x.channels
-        if c < LANES:
-            raise Unknown(f"a depthwise convolution of {c} channels")
         x = self.inside(x)
         assert x.buffer is not None
         ((above, _), (left, _)), (down, across) = resolve(layer.padding, x.shape, k, stride)
         y = self.buffer(down, across, c)
         self.add(
-            OWN_CODE.get((k, stride), t.DEPTHWISE), down, 4 * w.size * down * across,
+            OWN_CODE.get((k, stride), t.DEPTHWISE) if c >= LANES else t.DEPTHWISE, down, 4 * w.size * down * across,
             X=x.buffer, Y=y, W=self.keep(bias, w), K=c, HEIGHT=x.shape[0], WIDTH=x.shape[1], DOWN=down, ACROSS=across,
             ABOVE=above, LEFT=left, KERNEL=k, STRIDE=stride, ACT=kind,
         )  # fmt: skip
@@ -222,7 +220,7 @@ class Program:
             raise Unknown("a convolution in groups")
         k, stride, (c, n) = layer.kernel_size, layer.stride, w.shape[2:]
         ((above, _), (left, _)), (down, across) = resolve(layer.padding, x.shape, k, stride)
-        y, span = self.buffer(down, across, n), -(-across * k * k * c // ALIGN) * ALIGN
+        y, span = self.buffer(down, across, n), -(-k * k * c // ALIGN) * ALIGN
         self.add(
             t.STEM, down, w.size * down * across,
             X=-1 if x.buffer is None else x.buffer, Y=y, W=self.keep(pack(w.reshape(-1, n), bias)), K=c, N=n,

@@ -119,7 +119,8 @@ class Ready:
             for column, number in step.items():
                 row[At[column]] = place.get(number, -1) if column in BUFFERS else number
         self.steps[:, At.BY_PANEL] = self.steps[:, At.BY_PANEL] == 1
-        self.weights = np.concatenate([np.zeros(0, np.float32), *program.weights])
+        self.weights = aligned(sum(array.size for array in program.weights))
+        np.concatenate([np.zeros(0, np.float32), *program.weights], out=self.weights)
         self.shape, self.out_shape, self.out = program.shape, program.out.shape, place[out]
         self.entry = None if program.entry is None else place[program.entry]
         self.bends, self.threads, self.counters = program.bends, program.threads, len(program.steps) * SLOT
@@ -159,7 +160,7 @@ class Ready:
         try:
             arena = self.free.pop()
         except IndexError:
-            arena = np.empty(self.floats, np.float32)
+            arena = aligned(self.floats)
         flat = image.reshape(-1)
         if self.entry is not None:
             arena[self.entry : self.entry + flat.size] = flat
@@ -173,3 +174,12 @@ class Ready:
                 other.result()
         out[...] = arena[self.out : self.out + prod(self.out_shape)].reshape(self.out_shape)
         self.free.append(arena)
+
+
+def aligned(floats: int) -> Array:
+    """An array that begins where a cache line does: a vector that lies in two lines is read twice."""
+    from mini_nn.inference.arena import ALIGN
+
+    whole = np.empty(floats + ALIGN, np.float32)
+    start = -(whole.ctypes.data // whole.itemsize) % ALIGN
+    return whole[start : start + floats]

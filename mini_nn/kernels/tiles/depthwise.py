@@ -7,57 +7,74 @@ channels lie side by side, so that eight go into a vector; nothing is padded, wi
 from numba import njit
 
 from mini_nn.kernels.tiles.activation import activate
-from mini_nn.kernels.tiles.registers import LANES, correlate, load, store, zeros
+from mini_nn.kernels.tiles.registers import LANES, PART, correlate, glimpse, load, put, store, zeros
 
-AHEAD = 4  # outputs computed at once
-INLINE = {"nogil": True, "inline": "always"}
-
-
-@njit(**INLINE)
-def four(x, w, bias, y, kind, bounds, at, width, low, high, out, k, stride, strip):
-    """Outputs out:out+4, whose windows begin at pixel `at` and lie inside the image's columns."""
-    channels = x.shape[1]
-    for c in range(0, channels, LANES):
-        c = min(c, channels - LANES)  # noqa: PLW2901  (a last vector that would overhang is moved back)
-        total = zeros(AHEAD, 1) + load(bias, 0, c, 1, 1)
-        for i in range(low, high):
-            total = correlate(total, load(x, at + i * width, c, strip, 1), load(w, i * k, c, k, 1), stride)
-        store(y, out, c, activate(total, kind, bounds))
-
-
-@njit(nogil=True)
-def border(x, w, bias, y, kind, bounds, at, width, low, high, near, far, out, k):
-    """One output, whose window is cut to rows low:high and columns near:far of the filter."""
-    channels = x.shape[1]
-    for c in range(0, channels, LANES):
-        c = min(c, channels - LANES)  # noqa: PLW2901
-        total = zeros(1, 1) + load(bias, 0, c, 1, 1)
-        for i in range(low, high):
-            for j in range(near, far):
-                total += load(x, at + i * width + j, c, 1, 1) * load(w, i * k + j, c, 1, 1)
-        store(y, out, c, activate(total, kind, bounds))
+AHEAD = 7  # outputs computed at once: the sizes of ImageNet's images, 112 to 7, divide by it
+INLINE = {**PART, "forceinline": True}
 
 
 @njit(**INLINE)
 def row(x, w, bias, y, kind, bounds, k, stride, strip, shape, r):
-    """Output row r, counted through all images.  k, stride and strip = 3 stride + k, what four windows see, are literals."""
+    """Output row r, counted through all images.  k, stride and strip = 6 stride + k, what seven windows see, are literals."""
     _, width, _, across, _, left = shape
-    inner = -(-left // stride)  # outputs inner:outer see no padding at the sides
-    outer = (width - k + left) // stride + 1
-    if outer - inner < AHEAD:
-        outer = inner
     at, out, low, high = window(shape, k, stride, r)
-    o = 0
-    while o < across:
-        if inner <= o < outer:
-            o = min(o, outer - AHEAD)
-            four(x, w, bias, y, kind, bounds, at + o * stride, width, low, high, out + o, k, stride, strip)
-            o += AHEAD
+    for o in range(0, across, AHEAD):
+        o = max(0, min(o, across - AHEAD))  # noqa: PLW2901  (a last group that would overhang is moved back)
+        near = left - o * stride  # the strip's pixels near:far lie in the image
+        group(
+            x,
+            w,
+            bias,
+            y,
+            kind,
+            bounds,
+            at - near + left,
+            width,
+            low,
+            high,
+            near,
+            width + near,
+            out + o,
+            across,
+            k,
+            stride,
+            strip,
+        )
+
+
+@njit(**PART)
+def group(x, w, bias, y, kind, bounds, at, width, low, high, near, far, out, across, k, stride, strip):
+    """Outputs out:out+7, whose windows begin at pixel `at`."""
+    channels = x.shape[1]
+    whole = near <= 0 and strip <= far and across >= AHEAD
+    for c in range(0, channels, LANES):
+        c = min(c, channels - LANES)  # noqa: PLW2901
+        total = zeros(AHEAD, 1) + load(bias, 0, c, 1, 1)
+        if whole:
+            for i in range(low, high):
+                total = correlate(
+                    total, load(x, at + i * width, c, strip, 1), load(w, i * k, c, k, 1), stride
+                )
+            store(y, out, c, activate(total, kind, bounds))
         else:
-            near = left - o * stride  # columns of the window that lie left of the image
-            near, far = max(0, near), min(k, width + near)
-            border(x, w, bias, y, kind, bounds, at + o * stride, width, low, high, near, far, out + o, k)
-            o += 1
+            for i in range(low, high):
+                total = correlate(
+                    total, glimpse(x, at + i * width, c, strip, near, far), load(w, i * k, c, k, 1), stride
+                )
+            put(y, out, c, activate(total, kind, bounds), across)
+
+
+@njit(**PART)
+def border(x, w, bias, y, kind, bounds, at, width, low, high, near, far, out, k):
+    """One output, whose window is cut to rows low:high and columns near:far of the filter."""
+    channels = x.shape[1]
+    for c in range(0, channels, LANES):
+        n = channels - c
+        total = load(bias, 0, c, 1, 1, n)
+        for i in range(low, high):
+            for j in range(near, far):
+                total += load(x, at + i * width + j, c, 1, 1, n) * load(w, i * k + j, c, 1, 1, n)
+        store(y, out, c, activate(total, kind, bounds), n)
 
 
 @njit(**INLINE)

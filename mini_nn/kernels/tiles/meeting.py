@@ -7,6 +7,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from mini_nn.kernels.tiles.registers import PART
+
 PATIENCE = 1 << 12  # looks, some microseconds, before a waiting thread lets others have the core
 
 
@@ -41,12 +43,12 @@ if hasattr(os, "sched_yield"):
     give_way = types.ExternalFunction("sched_yield", types.int32())
 else:  # Windows: a waiting thread keeps its core until its time is up
 
-    @njit(nogil=True)
+    @njit(**PART)
     def give_way():
         return 0
 
 
-@njit(nogil=True)
+@njit(**PART)
 def wait(counters, i, target):
     """Until counters[i] has reached the target."""
     looks = 0

@@ -9,11 +9,15 @@ import numpy as np
 from numba import njit
 
 from mini_nn.kernels.tiles.activation import activate
-from mini_nn.kernels.tiles.registers import LANES, load, spread, store, zeros
+from mini_nn.kernels.tiles.registers import LANES, PART, fetch, load, spread, store, zeros
 from mini_nn.ops import Array
 
 PANEL = 2 * LANES
-INLINE = {"nogil": True, "forceinline": True}
+ROWS = (
+    12 if LANES == 16 else 6
+)  # of a tile two vectors wide: 24 results in AVX-512's 32 registers, 12 in AVX2's 16
+STEP = 2 * ROWS  # of one that is one vector wide
+INLINE = {**PART, "forceinline": True}
 
 
 def pack(w: Array, bias: Array | None = None) -> Array:
@@ -47,6 +51,8 @@ def tile(x, packed, y, residual, kind, bounds, i, p, rows, vecs):
     top = p * (1 + depth)
     total = zeros(rows, vecs) + load(packed, top, 0, 1, vecs)
     for k in range(depth):
+        fetch(packed, top + 1 + depth + k, 0)
+        fetch(packed, top + 1 + depth + k, LANES)
         total += spread(x, i, k, rows) * load(packed, top + 1 + k, 0, 1, vecs)
     finish(total, y, residual, kind, bounds, i, j, rows, vecs)
 
@@ -68,19 +74,30 @@ def one_row(x, packed, y, residual, kind, bounds, i, p):
 
 
 @njit(**INLINE)
+def column(x, packed, y, residual, kind, bounds, start, top, bottom, p, rows, vecs):
+    """Rows top:bottom of panel p, by tiles.  Of the rows left over a few are done singly; more by a last tile that is moved up."""
+    i = top
+    while i < bottom:
+        if i + rows > bottom:
+            if bottom - i <= rows // 3 or bottom - rows < start:
+                break
+            i = bottom - rows
+        tile(x, packed, y, residual, kind, bounds, i, p, rows, vecs)
+        i += rows
+    while i < bottom:
+        one_row(x, packed, y, residual, kind, bounds, i, p)
+        i += 1
+
+
+@njit(**INLINE)
 def rows(x, packed, y, residual, kind, bounds, start, stop, first, last):
-    """Rows start:stop of panels first:last of y.  A last tile that would overhang is moved up, and computes some rows twice."""
+    """Rows start:stop of panels first:last of y."""
     depth, width = x.shape[1], y.shape[1]
-    block = 12 if 4 * depth * width <= 20480 else max(12, 98304 // (4 * depth) // 12 * 12)
+    block = STEP if 4 * depth * width <= 20480 else max(STEP, 98304 // (4 * depth) // STEP * STEP)
     for top in range(start, stop, block):
         bottom = min(top + block, stop)
         for p in range(first, last):
-            if stop - start < 6:
-                for i in range(top, bottom):
-                    one_row(x, packed, y, residual, kind, bounds, i, p)
-            elif stop - start < 12 or width - p * PANEL > LANES:
-                for i in range(top, bottom, 6):
-                    tile(x, packed, y, residual, kind, bounds, min(i, stop - 6), p, 6, 2)
+            if width - p * PANEL > LANES:
+                column(x, packed, y, residual, kind, bounds, start, top, bottom, p, ROWS, 2)
             else:
-                for i in range(top, bottom, 12):
-                    tile(x, packed, y, residual, kind, bounds, min(i, stop - 12), p, 12, 1)
+                column(x, packed, y, residual, kind, bounds, start, top, bottom, p, STEP, 1)

@@ -44,13 +44,13 @@ def program(bends: bool) -> Any:
                     else:
                         do.product(step, weights, arena, CLAMP, piece)
                 elif op == t.DW31:
-                    do.filtered(step, weights, arena, kind, piece, 3, 1, 6)
+                    do.filtered(step, weights, arena, kind, piece, 3, 1, 9)
                 elif op == t.DW32:
-                    do.filtered(step, weights, arena, kind, piece, 3, 2, 9)
+                    do.filtered(step, weights, arena, kind, piece, 3, 2, 15)
                 elif op == t.DW51:
-                    do.filtered(step, weights, arena, kind, piece, 5, 1, 8)
+                    do.filtered(step, weights, arena, kind, piece, 5, 1, 11)
                 elif op == t.DW52:
-                    do.filtered(step, weights, arena, kind, piece, 5, 2, 11)
+                    do.filtered(step, weights, arena, kind, piece, 5, 2, 17)
                 elif op == t.DEPTHWISE:
                     do.filtered_by_any(step, weights, arena, kind, piece)
                 elif op == t.STEM:

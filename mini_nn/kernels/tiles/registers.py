@@ -11,7 +11,7 @@ times.  Loops written in Python cannot ask for that; this type can:
     a + b, a - b, a * b, a / b, min(a, b), max(a, b)    by element; one row, one vector or a number stretch, as in NumPy
     correlate(t, x, w, stride)       t[m] + sum over k of x[m stride + k] w[k]: a row of a convolution
     store(x, i, j, t)                x[i : i + rows, j : j + 8 vecs] = t
-    matrix(a, at, height, width)     a[at : at + height width] as a matrix, without a copy
+    matrix(a, at, height, width, step)   rows of `width` from a[at], a[at + step], ... as a matrix, without a copy; step: width
 
 The shape of a tile is part of its type.  So the loops of this file run once, while a kernel is compiled, and leave straight
 machine code behind.  A last argument `n` of load and store limits them to n columns.  Nothing checks bounds.
@@ -34,6 +34,8 @@ from numba.np import arrayobj
 LANES = 16 if "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2] else 8
 FLOAT, INT = ir.FloatType(), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)
+# how a function that only compiled code calls is compiled: without the code that would let Python call it
+PART = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 FUSE = ("contract", "nsz")  # a * b + c may become one instruction, 0 + a is a; nothing else is rearranged
 
 
@@ -221,22 +223,78 @@ def spread(typing: Any, x: Any, i: Any, k: Any, rows: Any) -> Any:
 
 
 @intrinsic
-def matrix(typing: Any, array: Any, at: Any, height: Any, width: Any) -> Any:
+def matrix(typing: Any, array: Any, at: Any, height: Any, width: Any, step: Any = None) -> Any:
     kind = types.Array(array.dtype, 2, "C")
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        whole, start, rows, columns = args
+        whole, start, rows, columns = args[:4]
+        down = args[4] if step else columns
         source = context.make_array(array)(context, builder, whole)
         out, size = context.make_array(kind)(context, builder), source.itemsize
         arrayobj.populate_array(
             out,
             data=cgutils.gep(builder, source.data, start),
             shape=cgutils.pack_array(builder, [rows, columns]),
-            strides=cgutils.pack_array(builder, [builder.mul(columns, size), size]),
+            strides=cgutils.pack_array(builder, [builder.mul(down, size), size]),
             itemsize=size,
             meminfo=None,  # the caller holds on to the array itself
             parent=None,
         )
         return out._getvalue()
 
-    return kind(array, types.intp, types.intp, types.intp), emit
+    count = types.intp if step else types.Omitted(None)
+    return kind(array, types.intp, types.intp, types.intp, count), emit
+
+
+@intrinsic(prefer_literal=True)
+def glimpse(typing: Any, x: Any, i: Any, j: Any, rows: Any, first: Any, last: Any) -> Any:
+    tile = Tile(rows.literal_value, 1)
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        found = places(context, builder, x, *args[:3], tile.rows, 1)
+        kept = inside(builder, *args[4:], tile.rows)
+        values = [
+            [masked(builder, "load", VECTOR, place, ir.IntType(32)(4), mask, VECTOR(None))]
+            for [(place, _)], mask in zip(found, kept, strict=True)
+        ]
+        return pack(builder, values)
+
+    return tile(x, types.intp, types.intp, rows, types.intp, types.intp), emit
+
+
+@intrinsic
+def put(typing: Any, x: Any, i: Any, j: Any, tile: Any, last: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        values = unpack(context, builder, tile, args[3])
+        found = places(context, builder, x, *args[:3], tile.rows, 1)
+        for [value], [(place, _)], mask in zip(
+            values, found, inside(builder, INT(0), args[4], tile.rows), strict=True
+        ):
+            masked(builder, "store", ir.VoidType(), value, place, ir.IntType(32)(4), mask)
+        return context.get_dummy_value()
+
+    return types.none(x, types.intp, types.intp, tile, types.intp), emit
+
+
+def inside(builder: Any, first: Any, last: Any, rows: int) -> list[Any]:
+    """For each row a mask: all of it where first <= row < last, else nothing."""
+    return [
+        splat(
+            builder,
+            builder.and_(builder.icmp_signed("<=", first, INT(m)), builder.icmp_signed("<", INT(m), last)),
+        )
+        for m in range(rows)
+    ]
+
+
+@intrinsic
+def fetch(typing: Any, x: Any, i: Any, j: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        ((place, _),) = next(places(context, builder, x, *args, 1, 1))
+        whole = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [place.type, whole, whole, whole])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [place, whole(0), whole(2), whole(1)])
+        return context.get_dummy_value()
+
+    return types.none(x, types.intp, types.intp), emit

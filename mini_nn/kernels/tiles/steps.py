@@ -4,9 +4,10 @@ import numpy as np
 from numba import njit
 
 from mini_nn.kernels.tiles.activation import SIGMOID, SWISH
+from mini_nn.kernels.tiles.conv import convolved_row
 from mini_nn.kernels.tiles.depthwise import any_row, row
 from mini_nn.kernels.tiles.pointwise import PANEL, one_row, rows
-from mini_nn.kernels.tiles.registers import matrix
+from mini_nn.kernels.tiles.registers import PART, matrix
 from mini_nn.kernels.tiles.table import (
     ABOVE,
     ACROSS,
@@ -34,7 +35,7 @@ from mini_nn.kernels.tiles.table import (
     Y,
 )  # fmt: skip # isort: skip
 
-INLINE = {"nogil": True, "inline": "always"}
+INLINE = {**PART, "forceinline": True}
 
 
 @njit(**INLINE)
@@ -50,7 +51,7 @@ def packed(array, at, depth, width):
     return matrix(array, at, -(-width // PANEL) * (1 + depth), PANEL)
 
 
-@njit(nogil=True)
+@njit(**PART)
 def product(step, weights, arena, kind, piece):
     m, k, n, size = step[M], step[K], step[N], step[SIZE]
     x, y = matrix(arena, step[X], m, k), matrix(arena, step[Y], m, n)
@@ -68,7 +69,7 @@ def geometry(step):
     return step[HEIGHT], step[WIDTH], step[DOWN], step[ACROSS], step[ABOVE], step[LEFT]
 
 
-@njit(nogil=True)
+@njit(**PART)
 def filtered(step, weights, arena, kind, piece, k, stride, strip):
     """Some output rows of a depthwise convolution; k, stride and strip are literals."""
     c, across = step[K], step[ACROSS]
@@ -81,7 +82,7 @@ def filtered(step, weights, arena, kind, piece, k, stride, strip):
         add_up(step, arena, y, piece, r, first)
 
 
-@njit(nogil=True)
+@njit(**PART)
 def filtered_by_any(step, weights, arena, kind, piece):
     c, k = step[K], step[KERNEL]
     x = matrix(arena, step[X], step[HEIGHT] * step[WIDTH], c)
@@ -93,7 +94,7 @@ def filtered_by_any(step, weights, arena, kind, piece):
         add_up(step, arena, y, piece, r, first)
 
 
-@njit(nogil=True)
+@njit(**PART)
 def add_up(step, arena, y, piece, r, first):
     """The row's channels into the piece's sums, while they are in the cache: squeeze-excite will want their mean."""
     if step[SUMS] < 0:
@@ -108,32 +109,21 @@ def add_up(step, arena, y, piece, r, first):
             sums[0, j] += y[p, j]
 
 
-@njit(nogil=True)
+@njit(**PART)
 def stem(step, weights, image, arena, kind, piece, thread):
-    """Some output rows of a standard convolution: the windows of a row side by side, then a product."""
+    """Some output rows of a standard convolution."""
     height, width, down, across, above, left = geometry(step)
     c, k, n, stride = step[K], step[KERNEL], step[N], step[STRIDE]
     x = matrix(image, 0, height, width * c) if step[X] < 0 else matrix(arena, step[X], height, width * c)
     w = packed(weights, step[W], k * k * c, n)
-    windows = matrix(arena, step[SCRATCH] + thread * step[SPAN], across, k * k * c)
+    taps = matrix(arena, step[SCRATCH] + thread * step[SPAN], 1, k * k * c)
     first = piece * step[SIZE]
     for r in range(first, min(first + step[SIZE], down)):
-        for a in range(k):
-            p = r * stride + a - above
-            for o in range(across):
-                near, at = (o * stride - left) * c, a * k * c
-                if 0 <= p < height and near >= 0 and near + k * c <= width * c:
-                    for j in range(k * c):
-                        windows[o, at + j] = x[p, near + j]
-                else:
-                    for j in range(k * c):
-                        inside = 0 <= p < height and 0 <= near + j < width * c
-                        windows[o, at + j] = x[p, near + j] if inside else np.float32(0)
         y = matrix(arena, step[Y] + r * across * n, across, n)
-        rows(windows, w, y, matrix(arena, 0, 0, n), kind, bounds(step), 0, across, 0, -(-n // PANEL))
+        convolved_row(x, w, y, taps, kind, bounds(step), c, k, stride, r * stride - above, left)
 
 
-@njit(nogil=True)
+@njit(**PART)
 def excite(step, weights, arena):
     """The gate of squeeze-excite, from the sums of M pieces: C = K channels, N squeezed, HEIGHT * WIDTH pixels."""
     c, n = step[K], step[N]
@@ -155,7 +145,7 @@ def excite(step, weights, arena):
         one_row(squeezed, expand, gates, none, SIGMOID, bounds(step), 0, p)
 
 
-@njit(nogil=True)
+@njit(**PART)
 def scale(step, arena, piece):
     """Some rows of x times the gate, in place."""
     x, g = matrix(arena, step[X], step[M], step[K]), matrix(arena, step[OTHER], 1, step[K])
@@ -165,7 +155,7 @@ def scale(step, arena, piece):
             x[i, j] *= g[0, j]
 
 
-@njit(nogil=True)
+@njit(**PART)
 def gate(step, weights, arena, piece):
     """Some panels of the next product's weights, each row times its channel's gate: (x g) @ w = x @ (g w)."""
     k, n = step[K], step[N]
@@ -181,7 +171,7 @@ def gate(step, weights, arena, piece):
                 out[top + 1 + i, j] = w[top + 1 + i, j] * g
 
 
-@njit(nogil=True)
+@njit(**PART)
 def pool(step, arena, piece):
     """The mean over all pixels of some channels."""
     m, c = step[M], step[K]
