@@ -83,21 +83,22 @@ class Program:
         return place
 
     def add(self, op: int, total: int, work: int, multiple: int = 1, **columns: int) -> None:
-        """A step over `total` rows (or panels), cut into pieces of a multiple of rows, `work` multiply-adds in all."""
-        wanted = min(PIECES, max(1, work // PIECE), -(-total // multiple))
-        if wanted > 1:
-            wanted = -(-wanted // self.threads) * self.threads
+        """A step over `total` rows (or panels), cut into pieces of a multiple of rows, `work` multiply-adds in all.
+
+        Sums are added up piece by piece, so the pieces must not depend on the number of threads.
+        """
+        wanted = min(PIECES, 1 << (work // PIECE).bit_length(), -(-total // multiple))
         size = -(-total // (wanted * multiple)) * multiple
         self.steps.append({"OP": op, "PIECES": -(-total // size), "SIZE": size, **columns})
 
     # one method a kind of layer: what comes in, what goes out
 
-    def lower(self, layer: Layer, x: Value) -> Value:
-        """Steps for the layer; Unknown, and nothing changed, where there are none."""
+    def lower(self, layers: list[Layer], x: Value) -> Value:
+        """Steps for layers one after another; Unknown, and nothing changed, where there are none."""
         before = len(self.steps), len(self.sizes), len(self.weights)
         last, entry = dict(self.steps[-1]) if self.steps else {}, self.entry
         try:
-            return self.one(layer, x)
+            return self.chain(layers, x)
         except Unknown:
             del self.steps[before[0] :], self.sizes[before[1] :], self.weights[before[2] :]
             self.entry = entry
@@ -121,17 +122,17 @@ class Program:
         raise Unknown(type(layer).__name__)
 
     def chain(self, layers: list[Layer], x: Value, residual: Value | None = None) -> Value:
-        """Layers one after another; a convolution takes the BatchNorm and the activation behind it along."""
-        layers = [layer for layer in layers if not isinstance(layer, Dropout)]
-        while layers:
-            first = layers.pop(0)
-            if residual and not layers and type(first) is Sequential:
-                return self.chain([child for _, child in first.children()], x, residual)
+        """Layers one after another; the residual is added to what the last of them gives."""
+        groups = units([layer for layer in layers if not isinstance(layer, Dropout)])
+        for i, (first, *rest) in enumerate(groups):
+            added = residual if i == len(groups) - 1 else None
             if isinstance(first, FOLDED):
-                norm = layers.pop(0) if layers and isinstance(layers[0], BatchNorm) else None
-                kind = KINDS[type(layers.pop(0))] if layers and type(layers[0]) in KINDS else t.IDENTITY
-                x = self.convolution(first, norm, kind, x, None if layers else residual)
-            elif residual and not layers:
+                norm = rest.pop(0) if rest and isinstance(rest[0], BatchNorm) else None
+                kind = KINDS[type(rest[0])] if rest else t.IDENTITY
+                x = self.convolution(first, norm, kind, x, added)
+            elif added and type(first) is Sequential:
+                x = self.chain([child for _, child in first.children()], x, added)
+            elif added:
                 raise Unknown("a residual branch that does not end in a convolution")
             else:
                 x = self.one(first, x)
@@ -255,6 +256,18 @@ class Program:
         y = self.buffer(c)
         self.add(t.POOL, c, 4 * x.pixels * c, multiple=ALIGN, X=x.buffer, Y=y, M=x.pixels, K=c)
         return Value(y, layer.out_shape(x.shape))
+
+
+def units(layers: list[Layer]) -> list[list[Layer]]:
+    """Layers that belong together: a convolution, the BatchNorm and the activation behind it."""
+    found: list[list[Layer]] = []
+    for layer in layers:
+        open_ = found and isinstance(found[-1][0], FOLDED) and type(found[-1][-1]) not in KINDS
+        if open_ and (type(layer) in KINDS or (isinstance(layer, BatchNorm) and len(found[-1]) == 1)):
+            found[-1].append(layer)
+        else:
+            found.append([layer])
+    return found
 
 
 def folded(layer: Any, norm: Any) -> tuple[Array, Array]:

@@ -17,6 +17,7 @@ ROWS = (
     12 if LANES == 16 else 6
 )  # of a tile two vectors wide: 24 results in AVX-512's 32 registers, 12 in AVX2's 16
 STEP = 2 * ROWS  # of one that is one vector wide
+FEW = ROWS // 3  # left-over rows that are done singly: sooner than a tile that does most of its rows twice
 INLINE = {**PART, "forceinline": True}
 
 
@@ -79,7 +80,7 @@ def column(x, packed, y, residual, kind, bounds, start, top, bottom, p, rows, ve
     i = top
     while i < bottom:
         if i + rows > bottom:
-            if bottom - i <= rows // 3 or bottom - rows < start:
+            if bottom - i <= FEW or bottom - rows < start:
                 break
             i = bottom - rows
         tile(x, packed, y, residual, kind, bounds, i, p, rows, vecs)
