@@ -45,7 +45,7 @@ def sphinx(folder: Path, target: Path, execute: str) -> int:
         "-c",
         str(HERE),
         "-d",
-        str(OUT / "site-doctrees"),
+        str(folder / ".doctrees"),
         str(folder),
         str(target),
     ]
@@ -60,8 +60,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=OUT / "site", metavar="FOLDER", help="(out/site)")
     args = parser.parse_args()
     start = time.monotonic()
-    gather(OUT / "site-source")
-    code = sphinx(OUT / "site-source", args.out, "off" if args.quick else "cache")
+    folder = OUT / f"{args.out.name}-source"
+    gather(folder)
+    code = sphinx(folder, args.out, "off" if args.quick else "cache")
     if code == 0:
         size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())
         print(

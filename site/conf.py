@@ -13,9 +13,10 @@ from mini_nn import __version__
 
 project, author, release = "mini_nn", "the mini_nn contributors", __version__
 html_title = "mini_nn"
+html_context = {"default_mode": "auto"}
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 suppress_warnings = ["mystnb.unknown_mime_type"]
-exclude_patterns = ["extra"]
+exclude_patterns = ["extra", ".doctrees"]
 
 # Lessons are read as they are, an exercise's place filled with its task; build.py says whether they are run.
 nb_custom_formats = {".py": ["reading.read", {}]}
@@ -44,6 +45,10 @@ html_theme_options = {
     "use_fullscreen_button": False,
     "show_toc_level": 2,
     "home_page_in_toc": True,
+    "navbar_start": [],
+    "navbar_center": [],
+    "navbar_end": [],
+    "navbar_persistent": [],  # all of it is in the side bar
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }

@@ -1,5 +1,6 @@
 """A real browser, which may ask for files and for nothing else."""
 
+import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,7 @@ FLAGS = [
     "--disable-component-update",
 ]
 AUDIT = Path(__file__).with_name("audit.js").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
 SIZES = {"desktop": (1280, 900), "phone": (360, 740)}
 
 
@@ -88,3 +90,12 @@ def audit():
         return page.evaluate(AUDIT) + too_wide
 
     return look
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The folder of the built site."""
+    folder = Path(os.environ.get("SITE", ROOT / "out" / "site")).resolve()
+    if not (folder / "index.html").exists():
+        pytest.skip("the site is not built; make site")
+    return folder
