@@ -16,7 +16,7 @@ FROM ?= submissions
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test train micro check lint reference mutants lesson notebooks course scores release grade grading bench bench-quick site site-test doctor clean
+.PHONY: help run test train micro check lint reference mutants lesson notebooks course scores release grade grading bench bench-quick site site-test site-smoke doctor clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1:\2/p' Makefile | awk -F: '{printf "%-20s%s\n", $$1, $$2}'
@@ -80,6 +80,10 @@ site: $(SITE) ## the course as a site that needs no network, in out/site (10 min
 site-test: $(SITE) ## build the site, and look at every page of it and at the explorer in a browser
 	$(BIN)/python site/build.py
 	$(BIN)/python -m pytest tests/site $(ARGS)
+
+site-smoke: $(SITE) ## a part of that, on a site whose lessons are not run
+	$(BIN)/python site/build.py --quick --out out/site-quick
+	SITE=out/site-quick $(BIN)/python -m pytest tests/site/test_smoke.py $(ARGS)
 
 doctor: $(STAMP) ## look at this machine, and say what to type where something is wrong
 	$(BIN)/python -m mini_nn.cli doctor
