@@ -74,7 +74,7 @@ bench: $(REFERENCE) ## speed, side by side with PyTorch and ONNX Runtime; tables
 bench-quick: $(REFERENCE) ## the same for MobileNet v2 alone, in two minutes; stores nothing
 	$(BIN)/python -m bench --quick
 
-site: $(SITE) ## the course as a site that needs no network, in out/site (10 minutes the first time; ARGS=--quick: 3)
+site: $(SITE) ## the course as a site that needs no network, in out/site (10 minutes the first time, 2 with ARGS=--quick)
 	$(BIN)/python site/build.py $(ARGS)
 
 site-test: $(SITE) ## build the site, and look at every page of it and at the explorer in a browser
