@@ -21,6 +21,7 @@ from mini_nn import profile, weights
 from mini_nn.core import Layer, named_arrays
 from mini_nn.data import Loader, Recipe, Split
 from mini_nn.files import written_whole
+from mini_nn.fused import fuse
 from mini_nn.losses import softmax_cross_entropy
 from mini_nn.ops import Array
 from mini_nn.optim import EMA, Optimiser, clip_grad_norm
@@ -78,12 +79,14 @@ def fit(
     ema: EMA | None = None,
     max_norm: float | None = None,
     quiet: bool = False,
+    readable: bool = False,
 ) -> Iterator[Record]:
     """Train for `epochs` epochs and yield a Record after each.
 
     valid: a split, batches (x, labels), or None.  schedule: the rate of each step, counted from 0.  ema: its averages
     are judged and kept as the best.  max_norm: clip the gradients' norm.  checkpoint: a folder for checkpoint.npz (to
     resume, bit by bit as if never stopped), best.safetensors and history.csv.  Ctrl-C saves there and raises Stopped.
+    readable: run the layers as they are, and not their fused twins (mini_nn.fused), which are faster and smaller.
     """
     folder = None if checkpoint is None else Path(checkpoint)
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
@@ -92,7 +95,7 @@ def fit(
         raise ValueError("resume=True needs checkpoint=, the folder of the run to go on with")
     if len(loader) == 0:
         raise ValueError("the loader has no batch: too few images for its batch_size with drop_last?")
-    run = Run(model, loader, optimiser, loss, schedule, ema, max_norm, quiet, folder)
+    run = Run(model, loader, optimiser, loss, schedule, ema, max_norm, quiet, folder, readable)
     if folder is not None:
         if (folder / saved.FILE).exists() and not resume:
             raise ValueError(
@@ -123,7 +126,9 @@ class Run:
         max_norm: float | None,
         quiet: bool,
         folder: Path | None,
+        readable: bool = False,
     ) -> None:
+        self.twin = model if readable else fuse(model, dx=False)
         self.model, self.loader, self.optimiser, self.loss = model, loader, optimiser, loss
         self.schedule, self.ema, self.max_norm, self.quiet, self.folder = (
             schedule,
@@ -228,11 +233,11 @@ class Run:
     def one_step(self, x: Array, labels: Array) -> None:
         if self.schedule is not None:
             self.optimiser.lr = self.schedule(self.step)
-        logits, cache = self.model.forward(x, train=True)
+        logits, cache = self.twin.forward(x, train=True)
         value, dlogits = self.loss(logits, labels)
         if not math.isfinite(value):
             raise Diverged(self.diagnosis(x, value))
-        self.model.backward(dlogits, cache)
+        self.twin.backward(dlogits, cache)
         if self.max_norm is not None:
             clip_grad_norm(self.model, self.max_norm)
         self.optimiser.step()

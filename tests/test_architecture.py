@@ -14,7 +14,7 @@ FLOORS = [
     {"blocks", "init", "gradcheck", "profile", "losses", "schedules", "optim"},
     {"models"},
     {"weights", "data"},
-    {"rituals", "checkpoint", "inference"},
+    {"rituals", "checkpoint", "inference", "fused"},
     {"train", "features", "metrics", "export"},
     {"transfer", "folder_check"},
     {"labelling", "evaluation", "plot", "demo", "micro", "explorer"},
@@ -23,7 +23,7 @@ FLOORS = [
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
 PACKAGE = Path(__file__).parents[1] / "mini_nn"
-MAY_IMPORT_KERNELS = {"kernels", "inference", "doctor"}
+MAY_IMPORT_KERNELS = {"kernels", "inference", "fused", "doctor"}
 
 
 def imports(path):

@@ -25,6 +25,11 @@ def train_takes(parser: ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="(%(default)s)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument(
+        "--readable",
+        action="store_true",
+        help="run the layers as they are written, not their fused twins: slower",
+    )
+    parser.add_argument(
         "--rehearse", action="store_true", help="no training: four experiments that show bugs and good rates"
     )
 
@@ -42,7 +47,15 @@ def train(args: Namespace) -> int:
     )
     if args.rehearse:
         return rehearse(recipe.rehearse(model, splits, args.seed), args.out)
-    run = recipe.fit(model, splits, args.seed, checkpoint=args.out, resume=args.resume, quiet=args.quiet)
+    run = recipe.fit(
+        model,
+        splits,
+        args.seed,
+        checkpoint=args.out,
+        resume=args.resume,
+        quiet=args.quiet,
+        readable=args.readable,
+    )
     for r in run:
         held = f"held back: loss {r.valid_loss:.3f}, accuracy {r.valid_accuracy:.1%}"
         print(

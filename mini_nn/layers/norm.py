@@ -1,9 +1,10 @@
 """Batch normalisation with its learned scale and shift, and its running statistics."""
 
+from math import prod
 from typing import Any
 
 from mini_nn import backend
-from mini_nn.core import Buffer, Layer, Parameter, check_grad, check_input
+from mini_nn.core import Buffer, Layer, Parameter, Shape, check_grad, check_input
 from mini_nn.ops import Array
 
 
@@ -47,15 +48,19 @@ class BatchNorm(Layer):
 
     def track(self, x: Array) -> tuple[Array, Array]:
         """Return the batch's statistics, after moving the running ones towards them."""
-        n = x.size // x.shape[-1]
+        mean, var = backend.batch_norm.statistics(x)
+        self.follow(x.shape, mean, var)
+        return mean, var
+
+    def follow(self, shape: Shape, mean: Array, var: Array) -> None:
+        """Move the running statistics towards those of a batch of this shape."""
+        n = prod(shape[:-1])
         if self.unbiased and n == 1:
             raise ValueError(
-                f"BatchNorm: x {x.shape} has one value a channel: no variance to learn from; "
+                f"BatchNorm: x {shape} has one value a channel: no variance to learn from; "
                 "use a larger batch or image, or train=False"
             )
-        mean, var = backend.batch_norm.statistics(x)
         tracked = var * (n / (n - 1)) if self.unbiased else var
         for running, new in (self.running_mean, mean), (self.running_var, tracked):
             old = running.value
             running.value = ((1 - self.momentum) * old + self.momentum * new).astype(old.dtype)
-        return mean, var

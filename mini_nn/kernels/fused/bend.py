@@ -1,0 +1,182 @@
+"""BatchNorm and activation of a few rows: y = f(scale z + shift), its slope, and the sums that BatchNorm needs.
+
+`fold` (3, C) holds scale, shift and centre.  All on tiles of registers, a vector of channels at a time.
+Sums are taken of differences to a centre, in float32 over a few rows, and then in float64: sums of squares of what is far
+from 0 would lose the digits that the variance is made of.
+"""
+
+import math
+
+import numpy as np
+from llvmlite import ir
+from numba import njit
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from mini_nn.kernels.tiles.registers import LANES, VECTOR, load, pack, store, unpack, zeros
+
+RAW, LINEAR, RELU, RELU6, SWISH = range(5)  # RAW: neither BatchNorm nor activation
+INLINE = {"nogil": True, "inline": "always"}
+F = np.float32
+LOG2_E, LN2_HIGH = F(1 / math.log(2)), F(0.693359375)  # as in kernels/swish.py
+LN2_LOW = F(math.log(2) - 0.693359375)
+C2, C3, C4, C5, C6, C7 = (F(1 / math.factorial(i)) for i in range(2, 8))
+INTEGERS = ir.VectorType(ir.IntType(32), LANES)
+
+
+def by_vector(emit):
+    """A function of tiles from one of LLVM vectors."""
+
+    def function(typing, t):
+        def lower(context, builder, signature, args):
+            rows = unpack(context, builder, t, args[0])
+            return pack(builder, [[emit(builder, vector) for vector in row] for row in rows])
+
+        return t(t), lower
+
+    return function
+
+
+def _floor(builder, x):
+    kind = ir.FunctionType(VECTOR, [VECTOR])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.floor.v{LANES}f32"), [x])
+
+
+def _two_to(builder, x):
+    """The exponent bits of a float32 begin at bit 23, and 127 of them stand for 0."""
+    whole = builder.add(builder.fptosi(x, INTEGERS), INTEGERS([127] * LANES))
+    return builder.bitcast(builder.shl(whole, INTEGERS([23] * LANES)), VECTOR)
+
+
+def _positive(builder, x):
+    above = builder.fcmp_ordered(">", x, VECTOR([0.0] * LANES))
+    return builder.select(above, VECTOR([1.0] * LANES), VECTOR([0.0] * LANES))
+
+
+floor = intrinsic(by_vector(_floor))
+two_to = intrinsic(by_vector(_two_to))
+positive = intrinsic(by_vector(_positive))  # 1 where x > 0, else 0
+
+
+@njit(**INLINE)
+def sigmoid(x):
+    """1 / (1 + exp(-x)) to the last digits of a float32; exp as in kernels/swish.py."""
+    z = max(min(x, 0.0 - x), F(-87))
+    k = floor(z * LOG2_E + F(0.5))
+    r = (z - k * LN2_HIGH) - k * LN2_LOW
+    e = ((((((r * C7 + C6) * r + C5) * r + C4) * r + C3) * r + C2) * r + F(1)) * r + F(1)
+    e *= two_to(k)
+    low = e / (e + F(1))
+    return low + positive(x) * (F(1) - (low + low))
+
+
+@njit(**INLINE)
+def bounds(kind):
+    """The lowest and the highest output of a clamp."""
+    low = F(0) if kind in (RELU, RELU6) else F(-np.inf)
+    return low, F(6) if kind == RELU6 else F(np.inf)
+
+
+@njit(**INLINE)
+def take(x, i, c, rows):
+    """x[i : i + rows, c : c + LANES]; what lies right of the last column is 0."""
+    n = x.shape[1] - c
+    return load(x, i, c, rows, 1) if n >= LANES else load(x, i, c, rows, 1, n)
+
+
+@njit(**INLINE)
+def give(x, i, c, t):
+    """x[i : i + rows, c : c + LANES] = t, as far as x has columns."""
+    n = x.shape[1] - c
+    if n >= LANES:
+        store(x, i, c, t)
+    else:
+        store(x, i, c, t, n)
+
+
+@njit(nogil=True)
+def activate(z, at, n, fold, kind, gate, pixels, y, to):
+    """y[to : to + n] = f(z[at : at + n]), times the row of `gate` that belongs to the image, if there are any."""
+    low, high = bounds(kind)
+    for r in range(n):
+        image = (at + r) // pixels
+        for c in range(0, z.shape[1], LANES):
+            u = take(z, at + r, c, 1) * take(fold, 0, c, 1) + take(fold, 1, c, 1)
+            u = u * sigmoid(u) if kind == SWISH else min(max(u, low), high)
+            if len(gate):
+                u *= take(gate, image, c, 1)
+            give(y, to + r, c, u)
+
+
+@njit(nogil=True)
+def both(z, at, n, fold, kind, y, slope, to):
+    """y as above without gates, and the slope dy / du of the activation."""
+    low, high = bounds(kind)
+    for r in range(n):
+        for c in range(0, z.shape[1], LANES):
+            u = take(z, at + r, c, 1) * take(fold, 0, c, 1) + take(fold, 1, c, 1)
+            if kind == SWISH:
+                s = sigmoid(u)
+                give(y, to + r, c, u * s)
+                give(slope, to + r, c, s + u * s * (F(1) - s))
+            else:
+                give(y, to + r, c, min(max(u, low), high))
+                give(slope, to + r, c, positive(u - low) * positive(high - u))
+
+
+@njit(nogil=True)
+def moments(z, at, n, sums):
+    """Add sum z and sum z^2 over rows at : at + n to sums (2, C), float64: centred on the first row, whatever that is."""
+    some = np.empty((8, LANES), np.float32)
+    for c in range(0, z.shape[1] if n else 0, LANES):
+        m = take(z, at, c, 1)
+        a, b = zeros(4, 1), zeros(4, 1)
+        for r in range(at, at + n - 3, 4):
+            d = take(z, r, c, 4) - m
+            a += d
+            b += d * d
+        store(some, 0, 0, a)
+        store(some, 4, 0, b)
+        for r in range(at + n // 4 * 4, at + n):
+            d1 = take(z, r, c, 1) - m
+            store(some, 0, 0, load(some, 0, 0, 1, 1) + d1)
+            store(some, 4, 0, load(some, 4, 0, 1, 1) + d1 * d1)
+        for j in range(min(LANES, z.shape[1] - c)):
+            centre, one, two = np.float64(z[at, c + j]), np.float64(0), np.float64(0)
+            for i in range(4):
+                one += some[i, j]
+                two += some[4 + i, j]
+            sums[0, c + j] += one + n * centre
+            sums[1, c + j] += two + (2 * one + n * centre) * centre
+
+
+@njit(nogil=True)
+def slopes(g, z, at, n, fold, sums):
+    """Add sum g and sum g (z - centre) over rows at : at + n to sums (2, C), float64."""
+    some = np.empty((8, LANES), np.float32)
+    for c in range(0, z.shape[1], LANES):
+        m = take(fold, 2, c, 1)
+        a, b = zeros(4, 1), zeros(4, 1)
+        for r in range(at, at + n - 3, 4):
+            d = take(g, r, c, 4)
+            a += d
+            b += d * (take(z, r, c, 4) - m)
+        store(some, 0, 0, a)
+        store(some, 4, 0, b)
+        for r in range(at + n // 4 * 4, at + n):
+            d1 = take(g, r, c, 1)
+            store(some, 0, 0, load(some, 0, 0, 1, 1) + d1)
+            store(some, 4, 0, load(some, 4, 0, 1, 1) + d1 * (take(z, r, c, 1) - m))
+        for j in range(min(LANES, z.shape[1] - c)):
+            for i in range(4):
+                sums[0, c + j] += some[i, j]
+                sums[1, c + j] += some[4 + i, j]
+
+
+@njit(nogil=True)
+def norm_back(g, z, at, n, by, y, to):
+    """y[to : to + n] = by[0] g + by[1] z + by[2]: back through a BatchNorm."""
+    for r in range(n):
+        for c in range(0, z.shape[1], LANES):
+            a = take(g, at + r, c, 1) * take(by, 0, c, 1)
+            give(y, to + r, c, a + (take(z, at + r, c, 1) * take(by, 1, c, 1) + take(by, 2, c, 1)))
