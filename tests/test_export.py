@@ -8,6 +8,7 @@ from PIL import Image
 
 from mini_nn import blocks, export, init, micro, models, weights
 from mini_nn.core import named_arrays, named_layers
+from mini_nn.export import graph, writing
 from mini_nn.layers import (
     BatchNorm,
     Conv2D,
@@ -163,11 +164,11 @@ def test_it_is_compared_on_photographs_that_are_given(tmp_path, rng):
 def test_a_graph_that_answers_otherwise_is_not_written(tmp_path, rng, monkeypatch):
     (tmp_path / "net.onnx").write_bytes(b"older")
     model = small("mobilenet_v1", blocks.KERAS, rng)
-    real = export.Graph.norm
+    real = graph.Graph.norm
     monkeypatch.setitem(
-        export.NODES,
+        graph.NODES,
         BatchNorm,
-        lambda graph, layer, *rest: real(graph, type("N", (), {**vars(layer), "eps": 0.1}), *rest),
+        lambda to, layer, *rest: real(to, type("N", (), {**vars(layer), "eps": 0.1}), *rest),
     )
     with pytest.raises(ValueError, match=r"differ by .* nothing was written"):
         export.onnx(model, tmp_path / "net.onnx", 40)
@@ -211,9 +212,9 @@ def test_a_missing_package_is_named_before_any_work(tmp_path, rng, missing, monk
     def without(name):
         raise ImportError(name)
 
-    real = export.import_module
+    real = writing.import_module
     monkeypatch.setattr(
-        export, "import_module", lambda name: without(name) if name == missing else real(name)
+        writing, "import_module", lambda name: without(name) if name == missing else real(name)
     )
     with pytest.raises(ImportError, match=r"pip install 'mini-nn\[onnx\]'"):
         export.onnx(small("mobilenet_v1", blocks.KERAS, rng), tmp_path / "net.onnx", 40)
