@@ -57,7 +57,7 @@ def test_features_on_a_cluster_survive_the_death_of_a_worker(cluster, tmp_path):
     assert killed, "nobody was killed"
     assert np.array_equal(rows, features.compute(network(), HOW, paths, workers=1, quiet=True))
     assert len(list(cache.rglob("*.npz"))) > killed[0]
-    cluster.wait_for_workers(2, timeout=60)
+    cluster.wait_for_workers(2, timeout=300)
     assert set(cluster.run(os.getpid).values()) != set(pids.values())
 
 
