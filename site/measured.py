@@ -10,6 +10,16 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # two-sided 95 %, by the number of values
 
+TITLES = {
+    "augmentation": "Augmentation, with 20 digits a class",
+    "dark": "Photographs in less light",
+    "digits": "Training on digits",
+    "loader": "The loader beside the training",
+    "micro_b0": "The micro EfficientNet-B0",
+    "lite0_photographs": "Lite0 on 20 photographs",
+    "signs": "Training on hands that show digits",
+}
+
 
 @cache
 def pages() -> dict[str, str]:
@@ -29,7 +39,7 @@ def pages() -> dict[str, str]:
 
 
 def words(name: str) -> str:
-    return name.replace("_", " ").capitalize()
+    return TITLES.get(name, name.replace("_", " ").capitalize())
 
 
 def page(name: str, found: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from mini_nn.files import written_whole
 from mini_nn.models import efficientnet, mobilenet_v1, mobilenet_v2
 
 HERE = Path(__file__).parent
+SCRIPTS = ("network.js", "own.js", "draw.js", "view.js")
 
 
 def tables() -> dict[str, Any]:
@@ -31,14 +32,11 @@ def tables() -> dict[str, Any]:
 
 def page(home: str = "") -> str:
     """The whole page; `home` is the address of the course, where there is one to go back to."""
-    read = {
-        name: (HERE / name).read_text("utf-8")
-        for name in ("page.html", "style.css", "network.js", "draw.js", "view.js")
-    }
+    read = {name: (HERE / name).read_text("utf-8") for name in ("page.html", "style.css", *SCRIPTS)}
     back = f'<a href="{home}">the course</a>' if home else ""
     slots = {
         "style": read["style.css"],
-        "script": read["network.js"] + read["draw.js"] + read["view.js"],
+        "script": "".join(read[name] for name in SCRIPTS),
         "home": back,
     }
     return Template(read["page.html"]).substitute(

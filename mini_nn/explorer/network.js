@@ -69,6 +69,7 @@ function unroll(rows, channels, width, repeats) {
 
 function layout(setting) {
   const { model, width, depth } = setting;
+  if (model === "own") return ownLayout(readTable(setting.table).rows);
   if (model === "mobilenet_v1") {
     const cut = (c) => Math.max(8, Math.trunc(c * width));
     let channels = 32, row = 0;
@@ -81,7 +82,7 @@ function layout(setting) {
   }
   const wide = roundChannels(32 * width);
   if (model === "mobilenet_v2") {
-    const stages = unroll(setting.table ?? DATA.mobilenet_v2, wide, width, (n) => n);
+    const stages = unroll(DATA.mobilenet_v2, wide, width, (n) => n);
     return { stem: wide, stages, head: roundChannels(1280 * Math.max(1, width)), act: "ReLU6" };
   }
   const lite = model.includes("_lite"), rows = DATA.efficientnet.map((row) => ({ ...row, se: lite ? 0 : 0.25 }));

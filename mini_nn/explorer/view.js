@@ -4,8 +4,8 @@ const BARS = {
   "multiply-adds": (p) => p.macs, parameters: (p) => p.params, "memory, op by op": (p) => p.opByOp, "memory, fused": (p) => p.fused,
   "receptive field": (p) => p.field, "multiply-adds a byte": (p) => p.macs / sum(p.steps, "moved"), "the same, fused": (p) => p.macs / p.movedFused,
 };
-const FAMILIES = { mobilenet: "MobileNet", efficientnet_b: "EfficientNet", efficientnet_lite: "EfficientNet-Lite" };
-const START = { model: "mobilenet_v2", width: 1, depth: 1, size: 224, classes: 1000, stemStride: 2 };
+const FAMILIES = { mobilenet: "MobileNet", efficientnet_b: "EfficientNet", efficientnet_lite: "EfficientNet-Lite", own: "your own" };
+const START = { model: "mobilenet_v2", width: 1, depth: 1, size: 224, classes: 1000, stemStride: 2, table: EXAMPLE };
 
 const published = (model) => {
   const spec = DATA.models[model];
@@ -14,7 +14,9 @@ const published = (model) => {
 // The paper's formula, which the published B1 to B7 only come close to.
 const compound = (phi) => ({ model: "efficientnet_b0", depth: +(1.2 ** phi).toFixed(4), width: +(1.1 ** phi).toFixed(4), size: Math.round(224 * 1.15 ** phi) });
 
-function pythonLines({ model, width, depth, size, classes, stemStride }) {
+function pythonLines(setting) {
+  if (setting.model === "own") return ownLines(setting);
+  const { model, width, depth, size, classes, stemStride } = setting;
   const own = published(model), words = [`"${model}"`];
   if (classes !== 1000) words.push(`num_classes=${classes}`);
   if (width !== own.width) words.push(`width_mult=${width}`);
@@ -24,8 +26,12 @@ function pythonLines({ model, width, depth, size, classes, stemStride }) {
 }
 
 // What the paper's table says of the row that a block comes from.
-function paperRow({ setting: { model } }, { block }) {
+function paperRow({ setting: { model, table } }, { block }) {
   if (!block) return "";
+  if (model === "own") {
+    const row = readTable(table).rows[block.row];
+    return `your table, line ${block.row + 1}: ${COLUMNS.map((key) => `${key} ${row[key]}`).join(", ")}`;
+  }
   if (model === "mobilenet_v1") {
     const [c, s] = DATA.mobilenet_v1.flat()[block.row];
     return `MobileNet, table 1, pair ${block.row + 1}: Conv dw / s${s}, then Conv 1 x 1, ${c} channels`;
@@ -84,7 +90,8 @@ class Panel {
 
   get setting() {
     const numbers = ["width", "depth", "size", "classes", "stemStride"].map((name) => [name, +this.form[name].value]);
-    return { model: this.form.model.value, ...Object.fromEntries(numbers) };
+    const own = this.form.model.value === "own" ? { table: this.form.table.value } : {};
+    return { model: this.form.model.value, ...Object.fromEntries(numbers), ...own };
   }
 
   get machine() { return { gflops: +this.form.gflops.value, gbs: +this.form.gbs.value }; }
@@ -98,12 +105,14 @@ class Panel {
       input.setAttribute("aria-invalid", wrong);
       if (wrong) return `${input.parentNode.textContent.trim()}: a ${["size", "classes"].includes(input.name) ? "whole " : ""}number ${input.max ? `from ${input.min} to ${input.max}` : "above 0"}, please`;
     }
-    return "";
+    return this.form.model.value === "own" ? readTable(this.form.table.value).wrong ?? "" : "";
   }
 
   draw() {
     const { model } = this.form, spec = DATA.models[model.value];
     this.form.depth.disabled = spec.depth_mult === null;
+    this.form.width.disabled = model.value === "own";
+    this.form.table.parentNode.hidden = model.value !== "own";
     this.form.phi.disabled = spec.depth_mult === null || model.value.includes("_lite");
     this.find(".wrong").textContent = this.complaint();
     if (this.complaint()) return;
@@ -207,8 +216,8 @@ const remember = () => location.replace(`#${panels.map((panel) => new URLSearchP
 function fromAddress() {
   const known = (text) => {
     const given = Object.fromEntries(new URLSearchParams(text)), own = Object.hasOwn(DATA.models, given.model) ? published(given.model) : {};
-    const numbers = Object.keys(START).filter((name) => name !== "model" && name in given).map((name) => [name, +given[name]]);
-    return { ...START, ...own, ...Object.fromEntries(numbers) };
+    const numbers = Object.keys(START).filter((name) => !["model", "table"].includes(name) && name in given).map((name) => [name, +given[name]]);
+    return { ...START, ...own, ...Object.fromEntries(numbers), table: given.table ?? EXAMPLE };
   };
   return location.hash.includes("=") ? location.hash.slice(1).split(";").slice(0, 2).map(known) : [START];
 }

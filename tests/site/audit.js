@@ -27,7 +27,7 @@
     if (ratio < (large ? 3 : 4.5) - 0.005) wrong.push(`contrast ${ratio.toFixed(2)} of ${style.color} on ${back}: ${node.tagName} ${node.className} "${text.data.trim().slice(0, 40)}"`);
   }
   for (const image of document.images) if (!image.hasAttribute("alt") || (!image.alt.trim() && !image.closest("[aria-hidden=true]"))) wrong.push(`no alt text: ${image.src.slice(-80)}`);
-  for (const drawing of document.querySelectorAll("svg[role=img]:not([aria-hidden=true])")) if (!drawing.getAttribute("aria-label") && !drawing.querySelector("title")) wrong.push("a drawing without words");
+  for (const drawing of document.querySelectorAll("svg[role=img]:not([aria-hidden=true])")) if (!drawing.closest("button[aria-label]") && !drawing.getAttribute("aria-label") && !drawing.querySelector("title")) wrong.push("a drawing without words");
   const named = (node) => node.getAttribute("aria-label") || node.getAttribute("aria-labelledby") || node.title || node.textContent.trim() || node.labels?.length || node.querySelector?.("img[alt], svg[aria-label]");
   for (const node of document.querySelectorAll("button, a[href], input:not([type=hidden]), select, textarea")) {
     if (node.checkVisibility({ visibilityProperty: true }) && !named(node)) wrong.push(`no name: ${node.outerHTML.slice(0, 120)}`);

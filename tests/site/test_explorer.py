@@ -50,8 +50,8 @@ SHOWN = """settings => settings.map(setting => {
 })"""
 
 
-def expected(setting):
-    model, shape = build(setting), (setting["size"], setting["size"], 3)
+def expected(setting, model=None):
+    model, shape = model or build(setting), (setting["size"], setting["size"], 3)
     report, parts = profile.profile(model, shape), measures.parts(model, shape)
     steps = [step for part in parts for step in part.steps]
     plain = lambda row: [list(item) if isinstance(item, tuple) else item for item in row]
@@ -225,3 +225,47 @@ def test_two_networks_beside_each_other(watched, explorer_page):
     assert [sums(again, i)["parameters"] for i in (0, 1)] == ["3,504,872", "4,652,008"]
     page.get_by_role("button", name="take the second network away").click()
     assert page.locator(".panel").count() == 1
+
+
+def own_tables(count=30):
+    rng = np.random.default_rng(3)
+    for _ in range(count):
+        rows = [
+            [int(rng.integers(1, 7)), int(rng.integers(1, 8)), int(rng.integers(1, 4)), int(rng.integers(1, 300)),
+             int(rng.integers(1, 5)), float(rng.choice([0, 0.25, 0.04]))]
+            for _ in range(rng.integers(1, 8))
+        ]  # fmt: skip
+        yield {"model": "own", "width": 1, "depth": 1, "size": int(rng.integers(32, 300)), "classes": int(rng.integers(1, 99)),
+               "stemStride": int(rng.integers(1, 3)), "table": "\n".join(" ".join(map(str, row)) for row in rows)}  # fmt: skip
+
+
+def test_a_table_of_one_s_own_is_what_its_python_lines_build(watched, explorer_page, capsys):
+    settings = list(own_tables())
+    page = watched(explorer_page)
+    lines = page.evaluate("settings => settings.map(pythonLines)", settings)
+    for setting, shown, code in zip(settings, page.evaluate(SHOWN, settings), lines, strict=True):
+        names = {}
+        exec(code, names)  # noqa: S102  (what a reader would paste)
+        assert shown == expected(setting, names["model"]), setting
+    capsys.readouterr()
+
+
+def test_a_table_is_pasted_and_its_mistakes_are_named(watched, explorer_page):
+    page = watched(explorer_page)
+    page.locator("[name=model]").select_option("own")
+    assert sums(page)["multiply-adds"] == "300,774,272"  # the table it begins with is MobileNet v2's
+    page.locator("[name=table]").fill("(1, 3, 1, 16, 1)\n[6, 5, 2, 24, 2, 0.25]")
+    assert page.locator(".blocks button").count() == 1 + 3 + 3
+    page.get_by_role("button", name="stages.1.0").hover()
+    assert "your table, line 2: t 6, k 5, s 2, c 24, n 2, se 0.25" in page.locator(".detail").text_content()
+    again = watched(page.evaluate("location.href"))
+    assert sums(again) == sums(page)
+    for wrong, said in [
+        ("1 3 1 16", "n is a number"),
+        ("1 3 x 16 1", "s is a number"),
+        ("", "between 1 and 32"),
+        ("1 3 1 1.5 1", "c is"),
+    ]:
+        page.locator("[name=table]").fill(f"6 3 1 8 1\n{wrong}" if wrong else "")
+        assert said in page.get_by_role("alert").text_content()
+        assert ("line 2" in page.get_by_role("alert").text_content()) == bool(wrong)
