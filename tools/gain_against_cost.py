@@ -7,22 +7,20 @@ python tools/gain_against_cost.py signs      heads trained on 30 hands a class, 
 python tools/gain_against_cost.py spoiled    20 labelled photographs, as they are and under ten corruptions
 """
 
-import copy
-import io
 import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFilter
+from spoil import SHORTER, SPOIL, spoiled
 from tqdm import tqdm
 
-from mini_nn import data, demo, inference, metrics, photos, transfer, weights
+from mini_nn import data, demo, inference, metrics, transfer, weights
 from mini_nn.files import written_whole
 from mini_nn.inference import crops
 from mini_nn.ops import Array
@@ -31,90 +29,7 @@ from mini_nn.transfer import Classifier
 RESULTS = Path(__file__).parents[1] / "results"
 NETWORKS = "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"  # what can be had without the hub
 EACH = 30  # hands a class to learn from
-SHORTER = 288  # pixels: every photograph is brought to this shorter side, then spoiled
 Rows = dict[str, Array]  # by the way to predict: probabilities (photographs, classes)
-
-
-# --- ten ways to spoil a photograph, x float (H, W, 3) in 0..255 -------------------------------------------------------
-
-
-def noise(x: Array, rng: np.random.Generator) -> Array:
-    """Gaussian, standard deviation 46 of 255."""
-    return x + rng.normal(0, 46, x.shape)
-
-
-def shot_noise(x: Array, rng: np.random.Generator) -> Array:
-    """As few as 12 photons for white."""
-    return rng.poisson(x / 255 * 12) / 12 * 255
-
-
-def blur(x: Array, _: np.random.Generator) -> Array:
-    """Gaussian, 4 pixels."""
-    return np.asarray(image(x).filter(ImageFilter.GaussianBlur(4)), float)
-
-
-def motion(x: Array, _: np.random.Generator) -> Array:
-    """17 pixels to the side."""
-    padded = np.pad(x, ((0, 0), (8, 8), (0, 0)), mode="reflect")
-    return np.mean([padded[:, i : i + x.shape[1]] for i in range(17)], 0)
-
-
-def darkness(x: Array, _: np.random.Generator) -> Array:
-    """A fifth of the light, in 8 bits."""
-    return np.floor(x * 0.2)
-
-
-def glare(x: Array, _: np.random.Generator) -> Array:
-    """100 of 255 added, and cut off at white."""
-    return x + 100
-
-
-def low_contrast(x: Array, _: np.random.Generator) -> Array:
-    """A fifth of the contrast, in 8 bits."""
-    return np.floor(x.mean() + (x - x.mean()) * 0.2)
-
-
-def jpeg(x: Array, _: np.random.Generator) -> Array:
-    """Quality 7."""
-    with io.BytesIO() as file:
-        image(x).save(file, "JPEG", quality=7)
-        return np.asarray(Image.open(file), float)
-
-
-def pixelate(x: Array, _: np.random.Generator) -> Array:
-    """Squares of 5 pixels."""
-    height, width = x.shape[:2]
-    small = image(x).resize((width // 5, height // 5), Image.Resampling.BOX)
-    return np.asarray(small.resize((width, height), Image.Resampling.NEAREST), float)
-
-
-def rotation(x: Array, rng: np.random.Generator) -> Array:
-    """By 40 degrees to the left or to the right; the border is mirrored."""
-    edge = min(x.shape[:2]) // 2
-    wide = image(np.pad(x, ((edge, edge), (edge, edge), (0, 0)), mode="reflect"))
-    turned = np.asarray(wide.rotate(40 * rng.choice([-1, 1]), Image.Resampling.BICUBIC), float)
-    return turned[edge:-edge, edge:-edge]
-
-
-SPOIL: dict[str, Callable[[Array, np.random.Generator], Array]] = {
-    f.__name__.replace("_", " "): f
-    for f in (noise, shot_noise, blur, motion, darkness, glare, low_contrast, jpeg, pixelate, rotation)
-}
-
-
-def image(x: Array) -> Image.Image:
-    return Image.fromarray(np.clip(np.rint(x), 0, 255).astype(np.uint8))
-
-
-def spoiled(path: Path, name: str, seed: int) -> Array:
-    """The photograph, its shorter side SHORTER pixels, as it is or spoiled; uint8."""
-    photo = Image.fromarray(photos.read(path))
-    scale = SHORTER / min(photo.size)
-    photo = photo.resize((round(photo.width * scale), round(photo.height * scale)), Image.Resampling.BICUBIC)
-    if name not in SPOIL:
-        return np.asarray(photo)
-    rng = np.random.default_rng([seed, list(SPOIL).index(name)])
-    return np.asarray(image(SPOIL[name](np.asarray(photo, float), rng)))
 
 
 # --- the ways to predict ----------------------------------------------------------------------------------------------
@@ -155,24 +70,16 @@ def answers(members: Sequence[Classifier], sources: Sequence[Any], what: str) ->
 
 
 def pretrained() -> list[Classifier]:
-    return [compiled(Classifier(*weights.pretrained(name))) for name in NETWORKS]
-
-
-def compiled(one: Classifier) -> Classifier:
-    """As it is used where answers are wanted soon: its network a plan, whose answers are the same within 1e-4."""
-    side = one.preprocess.size
-    ready = copy.copy(one)
-    ready.model = inference.compile(one.model, (side, side, 3))  # type: ignore[assignment]
-    return ready
+    return [Classifier(*weights.pretrained(name)) for name in NETWORKS]
 
 
 # --- what is measured -------------------------------------------------------------------------------------------------
 
 
 def cost() -> dict[str, Any]:
-    """One photograph at a time, reading and resizing it included."""
-    few = list(demo.labelled_photos())[:4]
-    found = inference.measure(ways(pretrained()), few, rounds=7)
+    """Of one photograph alone, reading and resizing it included; all ways take turns."""
+    one_photo = list(demo.labelled_photos())[:1]
+    found = inference.measure(ways(pretrained()), one_photo, rounds=15)
     return {name: one._asdict() for name, one in found.items()}
 
 
@@ -182,7 +89,7 @@ def signs() -> dict[str, Any]:
     order = np.random.default_rng(0).permutation(len(splits.train))
     few = [i for label in range(10) for i in order[splits.train.y[order] == label][:EACH]]
     part = splits._replace(train=splits.train.take(few))
-    members = [compiled(transfer.fit(part, "A", name, seed=0).classifier) for name in NETWORKS]
+    members = [transfer.fit(part, "A", name, seed=0).classifier for name in NETWORKS]
     rows = answers(members, splits.valid.paths, "hands")
     return {"photographs": len(splits.valid), "ways": judged(rows, splits.valid.y[:, None])}
 
@@ -233,11 +140,19 @@ def markdown(found: dict[str, Any]) -> str:
     lines = [
         "# Gain against cost\n",
         "What looking several times, and asking several networks, gains over one look of one network, and what it costs.",
-        "Made by `python tools/gain_against_cost.py`; EfficientNet-Lite0 to 2 with ImageNet weights, compiled.\n",
+        "Made by `python tools/gain_against_cost.py`; EfficientNet-Lite0 to 2 with ImageNet weights.\n",
         *(f"* {name}: {part['date']}, {part['machine']}" for name, part in found.items()),
         "\nIntervals hold 95 % of 2,000 draws of the photographs; a gain whose interval holds 0 may be chance.\n",
     ]
-    heads = ["way", "forward passes", "ms a photograph", "hands right", "gain", "spoiled right", "gain"]
+    heads = [
+        "way",
+        "forward passes",
+        "ms a photograph",
+        "hands right, %",
+        "points gained",
+        "spoiled right, %",
+        "points gained",
+    ]
     lines += ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
     times = found.get("cost", {}).get("found", {})
     for way in next(iter(found.values()))["found"].get("ways", times):
@@ -247,8 +162,8 @@ def markdown(found: dict[str, Any]) -> str:
         ]
         for part in ("signs", "spoiled"):
             one = found.get(part, {}).get("found", {}).get("ways", {}).get(way)
-            gain = percent(one["gain"], "+") if one and way != "Lite0, centre" else ""
-            cells += [percent(one["accuracy"]), gain] if one else ["", ""]
+            gain = points(one["gain"], "+") if one and way != "Lite0, centre" else ""
+            cells += [points(one["accuracy"]), gain] if one else ["", ""]
         lines.append("| " + " | ".join(cells) + " |")
     if "signs" in found:
         lines.append(
@@ -278,9 +193,10 @@ def spoiled_tables(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def percent(interval: Sequence[float], sign: str = "") -> str:
+def points(interval: Sequence[float], sign: str = "") -> str:
+    """In hundredths, with the interval."""
     value, low, high = (f"{100 * one:{sign}.1f}" for one in interval)
-    return f"{value} % ({low} to {high})"
+    return f"{value} ({low} to {high})"
 
 
 def main(names: list[str]) -> int:
