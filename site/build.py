@@ -26,12 +26,9 @@ def gather(folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
-    for picture in [
-        ROOT / "docs" / "grace_hopper.png",
-        *sorted((ROOT / "results").glob("*.png")),
-        *sorted((ROOT / "bench").glob("*.png")),
-    ]:
-        shutil.copy(picture, folder / picture.name)
+    for picture, name in pages.pictures():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(picture, folder / name)
 
 
 def sphinx(folder: Path, target: Path, execute: str) -> int:

@@ -26,6 +26,7 @@ TEXTS = {  # in the repository -> on the site; those that are there
     "lessons/README.md": "lessons.md",
 }
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:|#|mailto:)([^)\s#]+)(#[^)]*)?\)")
+PICTURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
 ROOMS = {  # the floors of the house, from the ground
     "what it means": ["ops"], "what networks are made of": ["core", "layers", "blocks", "models"],
     "how it is fast": ["kernels", "backend", "inference"], "is it right, what does it cost": ["gradcheck", "profile", "explorer"],
@@ -65,6 +66,18 @@ def every() -> dict[str, str]:
     )
     made["api.md"] = made["api.md"].replace("ROOMS", "\n".join(contents_of_api()))
     return made | {"extra/explorer.html": explorer.page("index.html")}
+
+
+def pictures() -> Iterator[tuple[Path, str]]:
+    """(file, place on the site) of what the texts show."""
+    yield ROOT / "docs" / "grace_hopper.png", "grace_hopper.png"
+    texts = [(ROOT / name, Path(to).parent) for name, to in TEXTS.items()]
+    texts += [
+        (path, Path("measured")) for folder in ("results", "bench") for path in (ROOT / folder).glob("*.md")
+    ]
+    for text, to in texts:
+        for name in PICTURE.findall(text.read_text("utf-8")) if text.exists() else ():
+            yield text.parent / name, (to / name).as_posix()
 
 
 def lesson_texts() -> Iterator[tuple[str, str]]:

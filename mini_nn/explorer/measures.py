@@ -41,11 +41,13 @@ def parts(model: Layer, shape: Shape) -> list[Part]:
     squeeze-excite reads its input for the mean, and reads and writes it for the product, in place
     field: field + (kernel_size - 1) * jump, with jump the product of all strides before  (squeeze-excite sees everything)
     """
-    found, field, jump = [], 1, 1
+    found: list[Part] = []
+    field, jump = 1, 1
     for name, part, given in blocks(model, shape):
         waits = prod(given) if isinstance(part, Residual) else 0
         inner = [(child_name, child) for child_name, child in part.children() if child.children()]
-        steps, x = [], given
+        steps: list[Step] = []
+        x = given
         for child_name, child in inner or [("", part)]:
             for _, layer in named_layers(child):
                 field += (getattr(layer, "kernel_size", 1) - 1) * jump
