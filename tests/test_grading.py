@@ -411,3 +411,21 @@ def test_points_are_changed_and_exercises_left_out(tmp_path):
     assert asked["L0.relu_backward"] == 7
     assert "L0.complex_step_grad" not in asked
     assert "7 points" in release.assignment("L0", tmp_path)
+
+
+def test_a_function_counts_as_it_is_at_its_check_and_later_only_if_there_was_none():
+    right, wrong = RIGHT[0][1], "def relu_backward(dy, x):\n    return dy"
+    stub = "def relu_backward(dy, x):\n    raise NotImplementedError"
+    for before, after, kind in (
+        (right, wrong, "passed"),
+        (wrong, right, "mistake"),
+        (stub, right, "passed"),
+        ("", right, "passed"),
+    ):
+        ran = run.run([(1, before), (2, "", IDS[0]), (3, after), RIGHT[1]], IDS)
+        assert [row["kind"] for row in run.judged(ran, IDS, POINTS)] == [kind, "passed"]
+
+
+def test_a_function_that_is_not_there_is_told_with_the_cell_that_fails():
+    ran = run.run([(1, "def relu_backward(dy, x:\n    return dy"), RIGHT[1]], IDS)
+    assert "cell 1 raises SyntaxError (line 1)" in run.judged(ran, IDS, POINTS)[0]["text"]

@@ -10,12 +10,12 @@ import re
 import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from lessons.build import write
-from lessons.grading.release import Classroom
+from lessons.grading.release import Classroom, cell_id
 
 MOST = 100 << 20  # bytes of one notebook, with outputs
 MOODLE = re.compile(r"^(?P<who>.+)_assignsubmission_file(?:_.*)?$")
@@ -212,15 +212,15 @@ def own_cell(cell: dict[str, Any]) -> dict[str, Any]:
     return made | ({"execution_count": None, "outputs": []} if cell["kind"] == "code" else {})
 
 
-def cells(path: Path) -> list[tuple[int, str]]:
-    """What is run of a clean notebook: the code, but for the cells that are graded, numbered from 1 as in the notebook."""
-    numbered = enumerate(json.loads(path.read_text("utf-8"))["cells"], 1)
-    code = [(i, cell) for i, cell in numbered if cell["cell_type"] == "code"]
-    return [
-        (i, python("".join(cell["source"])))
-        for i, cell in code
-        if not inside(cell, "metadata", "nbgrader", "grade")
-    ]
+def cells(path: Path, ids: Iterable[str]) -> list[tuple[int, str, str]]:
+    """What is run of a clean notebook: (number from 1, code, ''), and (number, '', the exercise) for a cell that is graded."""
+    found, graded = [], {cell_id(id): id for id in ids}
+    for number, cell in enumerate(json.loads(path.read_text("utf-8"))["cells"], 1):
+        if id := graded.get(str(inside(cell, "metadata", "nbgrader", "grade_id"))):
+            found.append((number, "", id))
+        elif cell["cell_type"] == "code":
+            found.append((number, python("".join(cell["source"])), ""))
+    return found
 
 
 def python(source: str) -> str:

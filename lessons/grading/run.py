@@ -25,7 +25,7 @@ from lessons.worker import CPU_SECONDS
 IDLE_SECONDS = 60  # without an answer and without work: it waits for something that does not come
 LINE = 256 << 20  # bytes of one answer
 STOPPED_CELLS = 3  # cells that had to be stopped, after which no other is run
-Cell = tuple[int, str]
+Cell = tuple[int, str] | tuple[int, str, str]  # number, code, the exercise that is checked there
 
 
 @dataclass
@@ -209,5 +209,5 @@ def graded(path: Path, ids: list[str], points: dict[str, int]) -> dict[str, Any]
     """What a worker does for one clean notebook: {"rows", "incidents", "failed"}."""
     from lessons.grading.collect import cells
 
-    ran = run(cells(path), ids)
+    ran = run(cells(path, ids), ids)
     return {"rows": judged(ran, ids, points), "incidents": ran.incidents, "failed": ran.failed}

@@ -1,6 +1,6 @@
 """The process that runs one submission: its cells, then each of its functions on the cases.  It judges nothing.
 
-In comes one line of JSON, {"cells": [[number, source], ...], "ids": [...], "folder": ...}; out go lines of JSON: where it is, what
+In comes one line of JSON, {"cells": [[number, source, id that is checked after it, if any], ...], "ids": [...], "folder": ...}; out go lines of JSON: where it is, what
 a cell or the fence said, and each function's outputs.  Its parent counts a line that is not one of these as nothing.
 """
 
@@ -14,8 +14,11 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from lessons import judge
 from lessons.catalogue import Exercise, find, load
 from lessons.grading import HIDDEN
+from lessons.grading.fence import Fence
+from lessons.grading.wire import pack_outcome
 from lessons.worker import limit_memory, limit_time
 
 Names = dict[str, Any]
@@ -39,15 +42,11 @@ def serve() -> None:
     os._exit(0)  # no thread of the submission's keeps the process
 
 
-def run(cells: list[tuple[int, str]], ids: list[str], folder: str, tell: Callable[..., None]) -> None:
-    from lessons import judge
-    from lessons.grading.fence import Fence
-    from lessons.grading.wire import pack_outcome
-
+def run(cells: list[list[Any]], ids: list[str], folder: str, tell: Callable[..., None]) -> None:
     judge.SEED, judge.own_line = HIDDEN, own_line
     threading.excepthook = sys.unraisablehook = lambda _: None  # type: ignore[assignment]
     for id in ids:
-        rehearse(find(id), judge)
+        rehearse(find(id))
     hide_the_course(lambda name: tell(incident="looks for the check", which=f"lessons.{name}"))
     limit_memory()
     Fence(
@@ -56,35 +55,39 @@ def run(cells: list[tuple[int, str]], ids: list[str], folder: str, tell: Callabl
         lambda what, which: tell(incident=what, which=which),
     ).up()
 
-    names = {"__name__": "__main__", "display": nothing, "get_ipython": nothing}
-    for number, source in cells:
+    names, left = {"__name__": "__main__", "display": nothing, "get_ipython": nothing}, list(ids)
+    for number, source, *checked in cells:
         tell(at=number)
         limit_time()
         try:
             exec(compile(source, f"<cell {number}>", "exec"), names)  # noqa: S102  (that is what grading is)
         except BaseException as error:  # noqa: BLE001  (the other cells are run all the same)
             tell(failed=number, error=f"{type(error).__name__} {own_line(error, None)}".strip())
-    for id in ids:
-        tell(at=id)
-        limit_time()
-        exercise, function = find(id), names.get(find(id).name)
-        found, trouble = [], ""
-        try:
-            with disarmed(
-                exercise, judge, lambda id=id: tell(incident="calls the library's answer", which=id)
-            ):  # type: ignore[misc]
-                found = [judge.attempt(exercise, function, case) for case in judge.cases(id)]
-        except judge.LibraryCalled:
-            pass
-        except MemoryError:
-            trouble = "slow"
-        blank = not callable(function) or judge.not_written(function, found)
-        tell(
-            found=id,
-            blank=bool(blank),
-            trouble=trouble,
-            outcomes=[pack_outcome(outcome) for outcome in found],
-        )
+        left = [id for id in left if not (id in checked and used(id, names, tell))]
+    for id in left:  # written behind its check, or nowhere
+        used(id, names, tell, last=True)
+
+
+def used(id: str, names: Names, tell: Callable[..., None], last: bool = False) -> bool:
+    """Call the function that has the name now on all cases, and tell its outputs; where it is not written only the last time."""
+    tell(at=id)
+    limit_time()
+    exercise, found, trouble = find(id), [], ""
+    function = names.get(exercise.name)
+    try:
+        with disarmed(exercise, lambda: tell(incident="calls the library's answer", which=id)):
+            found = [judge.attempt(exercise, function, case) for case in judge.cases(id)]
+    except judge.LibraryCalled:
+        pass
+    except MemoryError:
+        trouble = "slow"
+    missing = not callable(function)
+    blank = missing or bool(judge.not_written(function, found))
+    if blank and not last:
+        return False
+    outcomes = [pack_outcome(outcome) for outcome in found]
+    tell(found=id, blank=blank, missing=missing, trouble=trouble, outcomes=outcomes)
+    return True
 
 
 def own_line(error: BaseException, _: Any) -> str:
@@ -99,7 +102,7 @@ def own_line(error: BaseException, _: Any) -> str:
     return own
 
 
-def rehearse(exercise: Exercise, judge: Any) -> None:
+def rehearse(exercise: Exercise) -> None:
     """Make the cases, and use a function that is not written: what the exercise itself reads is read before the fence is up."""
 
     def stub(*_: Any, **__: Any) -> Any:
@@ -141,7 +144,7 @@ def answers_of(exercise: Exercise) -> Iterator[str]:
 
 
 @contextmanager
-def disarmed(exercise: Exercise, judge: Any, called: Callable[[], None]) -> Iterator[None]:
+def disarmed(exercise: Exercise, called: Callable[[], None]) -> Iterator[None]:
     """While this lasts the answer and its twins raise, by whatever way they are reached."""
 
     def refuse(*_: Any, **__: Any) -> Any:

@@ -13,6 +13,9 @@ from lessons.catalogue import find
 
 IDS = [e.id for e in build.lesson_exercises("L0")]
 RIGHT = {id: source.solution(find(id)) for id in IDS}
+RIGHT["L0.find_the_bug"] = RIGHT["L0.find_the_bug"].replace(
+    "numeric_grad", "slopes"
+)  # a helper that is an exercise too
 ALL = dict.fromkeys(IDS, "passed")
 BLANK = dict.fromkeys(IDS, "not written")
 ENDLESS = "def relu_backward(dy, x):\n    while True:\n        pass\n"
