@@ -28,7 +28,8 @@ def gather(folder: Path) -> None:
         path.write_text(text, "utf-8")
     for picture, name in pages.pictures():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(picture, folder / name)
+        if picture.exists():  # else Sphinx says where it is missed
+            shutil.copy(picture, folder / name)
 
 
 def sphinx(folder: Path, target: Path, execute: str) -> int:
