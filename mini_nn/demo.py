@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from mini_nn import models, photos, weights
+from mini_nn import inference, models, photos, weights
 from mini_nn.core import Layer
 from mini_nn.files import written_whole
 from mini_nn.ops import Array, softmax
@@ -135,7 +135,7 @@ def predict_photos(
 def predict(ready: list[tuple[Path, Array]], model: Layer, classes: Sequence[str], k: int) -> Predictions:
     if not ready:
         return []
-    logits = model(np.stack([x for _, x in ready]))
+    logits = inference.predict(model, np.stack([x for _, x in ready]))
     if not np.isfinite(logits).all():
         raise ValueError(
             f"the network's output for {ready[0][0]} and others is not finite: its weights are damaged"

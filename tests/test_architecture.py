@@ -17,7 +17,7 @@ FLOORS = [
     {"rituals", "checkpoint", "inference", "fused"},
     {"train", "features", "metrics", "export"},
     {"transfer", "folder_check"},
-    {"labelling", "evaluation", "plot", "demo", "micro", "explorer"},
+    {"labelling", "evaluation", "plot", "demo", "micro", "explorer", "warmup"},
     {"doctor", "report"},
     {"cli"},
 ]

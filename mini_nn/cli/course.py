@@ -1,4 +1,4 @@
-"""mini-nn learn, demo and doctor: the course, a first look, and the machine."""
+"""mini-nn learn, demo, warmup and doctor: the course, a first look, and the machine."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -38,6 +38,14 @@ def demo(args: Namespace) -> int:
     return main(out=args.out)
 
 
+def warmup(args: Namespace) -> int:  # noqa: ARG001
+    from mini_nn.warmup import warm
+
+    for line in warm():
+        print(line, flush=True)
+    return 0
+
+
 def doctor(args: Namespace) -> int:  # noqa: ARG001
     from mini_nn.doctor import main
 
@@ -55,5 +63,6 @@ COMMANDS = (
     Command(
         "demo", "what `make run` does: every network in a table, 20 photographs classified", demo, demo_takes
     ),
+    Command("warmup", "compile all kernels now, so that nothing waits for it later", warmup),
     Command("doctor", "look at this machine, and say what to type where something is wrong", doctor),
 )

@@ -3,6 +3,7 @@
 from mini_nn.inference import crops, looking
 from mini_nn.inference.costs import Cost, measure
 from mini_nn.inference.ensembles import Ensemble, ensemble
+from mini_nn.inference.keeping import predict
 from mini_nn.inference.plan import Plan, compile
 from mini_nn.inference.prediction import NOT_SURE, Prediction, decide
 
@@ -18,4 +19,5 @@ __all__ = [
     "ensemble",
     "looking",
     "measure",
+    "predict",
 ]

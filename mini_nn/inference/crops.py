@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mini_nn import photos
+from mini_nn.inference import keeping
 from mini_nn.inference.prediction import Prediction, decide
 from mini_nn.ops import Array
 from mini_nn.ops.softmax import forward as softmax
@@ -54,7 +55,7 @@ def predict(model: Any, x: Array, size: int, how: str | int = "ten") -> Array:
     how: "centre", "mirrored" or "ten", or the number of views, which is that of the forward passes: 1, 2 or 10.
     """
     views = CUTS[named(how)](x, size)
-    seen = np.stack([softmax(model(view)) for view in views])
+    seen = np.stack([softmax(keeping.predict(model, view)) for view in views])
     return seen.mean(0, dtype=np.float64).astype(np.float32)
 
 
@@ -90,7 +91,10 @@ class Cropped:
         rows = [np.zeros((0, len(self.classes)), np.float32)]
         for path in paths:
             x = self.views(path)
-            seen = [softmax(self.classifier.model(x[i : i + batch])) for i in range(0, len(x), batch)]
+            seen = [
+                softmax(keeping.predict(self.classifier.model, x[i : i + batch]))
+                for i in range(0, len(x), batch)
+            ]
             rows.append(np.concatenate(seen).mean(0, keepdims=True))
         return np.concatenate(rows)
 

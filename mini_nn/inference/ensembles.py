@@ -8,6 +8,7 @@ import numpy as np
 
 from mini_nn import photos
 from mini_nn.core import Layer
+from mini_nn.inference import keeping
 from mini_nn.inference.prediction import Prediction, decide
 from mini_nn.layers import Sequential, Softmax
 from mini_nn.ops import Array
@@ -30,7 +31,7 @@ class Ensemble:
 
     def __call__(self, x: Array) -> Array:
         if not takes_photographs(self.models[0]):
-            return self.combine([answers(model, model(x)) for model in self.models])
+            return self.combine([answers(model, keeping.predict(model, x)) for model in self.models])
         hows = [
             getattr(model, "preprocess", object()) for model in self.models
         ]  # crops have more than one view
@@ -39,7 +40,9 @@ class Ensemble:
                 "ensemble: its members prepare photographs each in its own way, so no batch is right for all of them; "
                 "use .probabilities(paths)"
             )
-        return self.combine([softmax(model.model(x).astype(np.float64)) for model in self.models])
+        return self.combine(
+            [softmax(keeping.predict(model.model, x).astype(np.float64)) for model in self.models]
+        )
 
     def probabilities(self, paths: Iterable[photos.Source], batch: int = 8) -> Array:
         """(n, classes) for photographs: paths, PIL images or uint8 arrays."""

@@ -49,7 +49,7 @@ def cache_folder() -> Path:
     return folder
 
 
-def kernel(function: Callable[..., None]) -> Callable[..., None]:
+def kernel(function: Callable[..., None]) -> Any:
     """Compile `function` at its first call, without the interpreter's lock, and keep the result on disk."""
     compiled = numba.njit(nogil=True, error_model="numpy")(function)  # a test for x / 0 would stop SIMD
     kept, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder())

@@ -12,6 +12,7 @@ import numpy as np
 from mini_nn import models, photos, weights
 from mini_nn.core import named_arrays
 from mini_nn.files import written_whole
+from mini_nn.inference.keeping import predict
 from mini_nn.inference.prediction import Prediction, decide
 from mini_nn.models import Network
 from mini_nn.ops import Array
@@ -49,7 +50,7 @@ class Classifier:
             raise ValueError(f"predict takes a list of photographs: predict([{str(paths)!r}])")
         sources = list(paths)
         parts = [
-            softmax(self.model(np.stack([self.preprocess(one) for one in sources[i : i + batch]])))
+            softmax(predict(self.model, np.stack([self.preprocess(one) for one in sources[i : i + batch]])))
             for i in range(0, len(sources), batch)
         ]
         return np.concatenate([np.zeros((0, len(self.classes)), np.float32), *parts])

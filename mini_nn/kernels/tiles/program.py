@@ -6,8 +6,12 @@ input, output and weights begin in one long array each, the shape, and into how 
 which piece never changes a result.
 """
 
+import sys
 from functools import cache
+from threading import Lock, Timer
 from typing import Any
+
+from numba import types
 
 from mini_nn.kernels import kernel
 from mini_nn.kernels.tiles import steps as do
@@ -15,12 +19,21 @@ from mini_nn.kernels.tiles import table as t
 from mini_nn.kernels.tiles.activation import CLAMP, SWISH
 from mini_nn.kernels.tiles.meeting import add, wait
 
+PATIENCE = 2.0  # seconds; kernels that were compiled before are there sooner
+alone = Lock()
+COMPILING = "mini_nn: compiling kernels, once on this machine (5 to 15 s) ...\n"
 OP, PIECES, ACT, SLOT = t.OP, t.PIECES, t.ACT, t.SLOT
 
 
-@cache
 def program(bends: bool) -> Any:
-    """The compiled function for networks of swish and squeeze-excite (bends), or of ReLUs: each without the other's code.
+    """The compiled function for networks of swish and squeeze-excite (bends), or of ReLUs."""
+    with alone:  # two threads would compile it twice
+        return made(bends)
+
+
+@cache
+def made(bends: bool) -> Any:
+    """Compiled now: each kind of network without the other's code.
 
     run(steps, weights, image, arena, meeting, thread): image is one (H * W * C), meeting SLOT zeros a step.  Nobody waits
     for a thread, only for pieces that somebody took: a thread may come late, or not at all.
@@ -67,4 +80,13 @@ def program(bends: bool) -> Any:
                 add(meeting, s * SLOT + 8, 1)
             wait(meeting, s * SLOT + 8, step[PIECES])
 
-    return kernel(run)
+    compiled = kernel(run)
+    numbers, floats = types.int64[::1], types.float32[::1]
+    said = Timer(PATIENCE, sys.stderr.write, [COMPILING])  # nothing else is to be seen meanwhile
+    said.start()
+    try:
+        compiled.compile((types.int64[:, ::1], floats, floats, floats, numbers, types.int64))
+    finally:
+        said.cancel()
+    compiled.disable_compile()
+    return compiled
