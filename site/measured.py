@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # two-sided 95 %, by the number of values
 
 TITLES = {
     "augmentation": "Augmentation, with 20 digits a class",
@@ -66,8 +65,10 @@ def plain(value: Any) -> str:
 def over_seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row for each setting in place of one for each seed."""
 
-    def setting(row: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-        return tuple((key, value) for key, value in row.items() if isinstance(value, str))
+    def setting(row: dict[str, Any]) -> tuple[tuple[str, str | int], ...]:
+        return tuple(
+            (key, value) for key, value in row.items() if key != "seed" and isinstance(value, str | int)
+        )
 
     made = []
     for named, some in groupby(sorted(rows, key=setting), key=setting):
@@ -82,8 +83,10 @@ def over_seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def interval(values: list[float]) -> str:
-    mean = statistics.fmean(values)
-    half = STUDENT[len(values)] * statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0
+    from scipy.stats import t
+
+    n, mean = len(values), statistics.fmean(values)
+    half = float(t.ppf(0.975, n - 1)) * statistics.stdev(values) / n**0.5 if n > 1 else 0.0
     return f"{mean:.3f} ± {half:.3f}" if mean < 10 else f"{mean:.0f} ± {half:.0f}"
 
 
