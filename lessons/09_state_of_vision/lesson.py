@@ -169,8 +169,8 @@ else:
     ax.spines[["top", "right"]].set_visible(False)
     picture(
         figure,
-        alt="Accuracy against labelled examples a class, 1 to 400. HOG lies above pixels everywhere. The network without shifted digits begins far below both, at about 30 % for 3 examples, and ends above "
-        "both at 400. With shifted digits it passes HOG at about 30 examples.",
+        alt="Accuracy against labelled examples a class, 1 to 400. HOG lies above pixels everywhere. The network without shifted digits begins far below both, at about 30 % for 3 examples, and ends a "
+        "little above HOG at 400. With shifted digits it is close to HOG at 30 examples and above it at 400.",
     )
     T = {
         3: 4.30,
@@ -189,21 +189,20 @@ else:
         ("HOG leads pixels by", ahead),
     ):
         print(what, ", ".join(f"{value:+.0f} ({n} a class)" for n, value in points.items()))
-    assert lead[3] > 25
-    assert 4 < lead[30] < lead[3]
-    assert lead[400] < 0.5
-    assert told[3] > 15 > told[30] > 4 > told[400]
+    assert [round(lead[n]) for n in lead] == [52, 11, -1]
+    assert [round(told[n]) for n in told] == [38, 9, 0]
     assert round(ahead[400]) == 10
     assert min(ahead.values()) > 5
 
 # %% [markdown]
-# The curves cross, as the notes say: what people put in is worth most where labels are few. Two things are less tidy.
+# The curves meet, as the notes say: what people put in is worth most where labels are few. HOG leads the network by 52 points with 3 examples a
+# class and by 11 with 30; with 400 the network is ahead, by half a point. Two things are less tidy.
 #
-# * **Hand-made knowledge does not become useless.** With 400 examples a class the same linear classifier is still about
-#   ten points better on HOG than on pixels. What overtakes HOG is not data alone: it is data *and* a network, whose
+# * **Hand-made knowledge does not become useless.** With 400 examples a class the same linear classifier is still ten points
+#   better on HOG than on pixels. What catches up with HOG is not data alone: it is data *and* a network, whose
 #   convolutions are hand-made knowledge too. The knowledge has moved, from features into the architecture.
-# * **Augmentation is hand-engineering.** One sentence, "a digit moved by two pixels is the same digit", brings over
-#   15 points at 3 a class, and next to nothing at 400.
+# * **Augmentation is hand-engineering.** One sentence, "a digit moved by two pixels is the same digit", brings nearly 40
+#   points with 3 a class (look at the interval, though: which 3 matters), 9 with 30, and nothing with 400.
 #
 # ## 2. Boxes are scarce
 # For *where* is it, rather than *what* is it, someone has to draw a box, and boxes are dear. Published: 35 seconds for a
@@ -246,12 +245,13 @@ assert np.allclose(library("iou")(true, drawn), [0.68, 0.69], atol=0.01)
 # If boxes are scarce, knowledge has to come from elsewhere: from **labels**, which are plenty (start from a network that
 # was trained on them), and from **people** (anchors, non-maximum suppression, region proposals: detection is full of
 # hand-made parts). Here is the smallest example with both. A digit lies somewhere on 64 x 64 pixels, among eight scraps of
-# other digits. No box is ever shown. Three ways to find it:
+# other digits, 6 x 6 pixels each. No box is ever shown. Ways to find it:
 #
 # * **by hand alone**: the box around everything that is bright;
 # * **from labels alone**: slide a window of 28 x 28 over the picture and ask networks *that were trained on labels*; the
 #   box is the window of which they are most sure;
-# * **both**: what is bright within that window.
+# * **both**: what is bright within that window;
+# * **chance**: what is bright within a window that is drawn by lot, to compare with.
 #
 # *Predict* for each the share of boxes with an IoU of at least 0.5. First the networks: five, on 30 examples a class, alike
 # but for their first random numbers. We will need them again.
@@ -267,49 +267,55 @@ def scene(rng):
     """A picture (64, 64), and the box of its digit."""
     canvas = np.zeros((64, 64), np.float32)
     for _ in range(8):
-        i, j = rng.integers(4, 16, 2)
-        scrap = x_valid[rng.integers(len(x_valid)), i : i + 8, j : j + 8, 0]
-        top, left = rng.integers(0, 56, 2)
-        canvas[top : top + 8, left : left + 8] = np.maximum(canvas[top : top + 8, left : left + 8], scrap)
+        i, j = rng.integers(8, 16, 2)
+        scrap = x_valid[rng.integers(len(x_valid)), i : i + 6, j : j + 6, 0]
+        top, left = rng.integers(0, 58, 2)
+        canvas[top : top + 6, left : left + 6] = np.maximum(canvas[top : top + 6, left : left + 6], scrap)
     digit, (top, left) = middle[rng.integers(len(middle)), ..., 0], rng.integers(0, 36, 2)
     canvas[top : top + 28, left : left + 28] = np.maximum(canvas[top : top + 28, left : left + 28], digit)
     return canvas, bright(digit) + np.array([top, left, top, left])
 
 
 def bright(image):
-    """Top, left, bottom and right of what is bright."""
-    rows, columns = np.nonzero(image > 0.3)
+    """Top, left, bottom and right of what is bright; the whole image where nothing is."""
+    rows, columns = np.nonzero(image > 0.3) if (image > 0.3).any() else np.nonzero(image > -1)
     return np.array([rows.min(), columns.min(), rows.max() + 1, columns.max() + 1])
+
+
+PLACES = [(i, j) for i in range(0, 37, 4) for j in range(0, 37, 4)]
 
 
 def surest(canvas):
     """The corner of the window that the networks are most sure of."""
-    places = [(i, j) for i in range(0, 37, 4) for j in range(0, 37, 4)]
-    windows = np.stack([canvas[i : i + 28, j : j + 28, None] for i, j in places])
-    return places[int(together(windows).max(1).argmax())]
+    windows = np.stack([canvas[i : i + 28, j : j + 28, None] for i, j in PLACES])
+    return PLACES[int(together(windows).max(1).argmax())]
 
 
 rng = np.random.default_rng(1)
 scenes = [scene(rng) for _ in range(40)]
-found = {"by hand alone": [], "from labels alone": [], "both": []}
+found = {"by hand alone": [], "from labels alone": [], "both": [], "chance": []}
 for canvas, _ in scenes:
-    i, j = surest(canvas)
     found["by hand alone"].append(bright(canvas))
-    found["from labels alone"].append([i, j, i + 28, j + 28])
-    inside = canvas[i : i + 28, j : j + 28]
-    found["both"].append(bright(inside) + np.array([i, j, i, j]))
+    for way, (i, j) in (("both", surest(canvas)), ("chance", PLACES[rng.integers(len(PLACES))])):
+        found[way].append(bright(canvas[i : i + 28, j : j + 28]) + np.array([i, j, i, j]))
+        if way == "both":
+            found["from labels alone"].append([i, j, i + 28, j + 28])
 truth = np.array([box for _, box in scenes])
 agreement = {way: library("iou")(truth, np.array(boxes)) for way, boxes in found.items()}
 for way, values in agreement.items():
     print(f"{way:<18} mean IoU {values.mean():.2f}, {np.mean(values >= 0.5):.0%} are right")
 assert np.mean(agreement["by hand alone"] >= 0.5) < 0.1
 assert agreement["by hand alone"].mean() < agreement["from labels alone"].mean() < agreement["both"].mean()
-assert np.mean(agreement["both"] >= 0.5) > 0.45
+share = {way: np.mean(values >= 0.5) for way, values in agreement.items()}
+assert max(share["by hand alone"], share["from labels alone"]) < 0.15
+assert share["both"] > share["chance"] + 0.1
+assert 0.35 < share["both"] < 0.75
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(9, 2.4), layout="constrained")
 styles = {"by hand alone": ("white", ":"), "from labels alone": ("#56B4E9", "--"), "both": ("#F0E442", "-")}
-for number, ax in enumerate(axes):
+good = agreement["both"] >= 0.5
+for number, ax in zip([*np.flatnonzero(good)[:2], *np.flatnonzero(~good)[:2]], axes, strict=True):
     ax.imshow(scenes[number][0], cmap="gray")
     for way, (colour, line) in styles.items():
         top, left, bottom, right = found[way][number]
@@ -322,12 +328,12 @@ for number, ax in enumerate(axes):
 picture(
     figure,
     alt="Four pictures of a digit among scraps of other digits, with three boxes each: dotted around everything bright, dashed the window of 28 x 28 that the networks are surest of, solid the bright part of "
-    "that window, mostly close to the digit.",
+    "that window. In two pictures it fits the digit, in two it has gone to scraps.",
 )
 
 # %% [markdown]
-# (White and dotted: by hand. Blue and dashed: from labels. Yellow: both.) Neither source would do. Labels alone say *roughly there*;
-# the rule made by hand makes a box of it. Real detectors of the years before COCO were built like this, and when boxes became
+# (Two that were found and two that were not. White and dotted: by hand. Blue and dashed: from labels. Yellow: both.) Neither source would do. Labels alone say *roughly there*, more
+# often than chance would; the rule made by hand makes a box of it. Real detectors of the years before COCO were built like this, and when boxes became
 # more, the hand-made parts became fewer: the same spectrum again.
 #
 # ## 3. Asking several networks
@@ -510,9 +516,10 @@ else:
     figure, axes = plt.subplots(
         1, len(parts), figsize=(3 + 3.2 * len(parts), 3.4), sharey=True, squeeze=False, layout="constrained"
     )
-    names = [f"{way} ({count})" for way, count in PASSES.items()]
+    compared = [way for way in PASSES if way != "Lite0, centre"]
+    names = [f"{way} ({PASSES[way]})" for way in compared]
     for ax, (part, ways) in zip(axes[0], parts.items(), strict=True):
-        for place, way in enumerate(PASSES):
+        for place, way in enumerate(compared):
             gain, low, high = (100 * v for v in ways[way]["gain"])
             ax.plot([low, high], [place, place], color=GREY, linewidth=4, alpha=0.5, solid_capstyle="butt")
             ax.plot(gain, place, color=BLUE if low > 0 else ORANGE, marker="o" if low > 0 else "X")
@@ -524,7 +531,7 @@ else:
     picture(
         figure,
         alt="Points gained over one look of EfficientNet-Lite0 with 95 % intervals, for mirrored and ten views, larger networks and ensembles of three, forward passes in brackets. On spoiled photographs three "
-        "networks together gain about 8 points, ten views 4 to 5; intervals are 4 to 10 points wide.",
+        "networks together gain about 8 points, ten views 4 to 5; on hands three networks gain about 3, ten views nothing.",
     )
     for way, count in PASSES.items():
         cost = measured.get("cost", {}).get("found", {}).get(way, {})
@@ -532,19 +539,28 @@ else:
         gained = "; ".join(f"{part} {100 * ways[way]['gain'][0]:+.1f}" for part, ways in parts.items())
         ms = f"{cost['milliseconds']:.0f} ms" if cost else "not timed"
         print(f"{way:<24} {count:>2} passes, {ms:<10} points gained: {gained}")
-    spoiled = parts["spoiled"]
-    three, ten, larger = (
-        spoiled[way]["gain"] for way in ("Lite0 + 1 + 2, centre", "Lite0, ten-crop", "Lite1, centre")
-    )
-    assert (round(100 * three[0]), round(1000 * ten[0])) == (8, 45)
-    assert three[1] > 0
-    assert ten[1] > 0
-    assert larger[0] > ten[0]
+    points = {
+        part: {way: [round(100 * v, 1) for v in ways[way]["gain"]] for way in PASSES}
+        for part, ways in parts.items()
+    }
+    three, ten, larger = "Lite0 + 1 + 2, centre", "Lite0, ten-crop", "Lite1, centre"
+    assert [points["spoiled"][way][0] for way in (three, ten, larger)] == [8.0, 4.5, 7.5]
+    assert points["spoiled"][three][1] > 0 < points["spoiled"][ten][1]
+    if "signs" in points:
+        assert [points["signs"][way][0] for way in (three, ten, larger)] == [3.4, -0.2, -2.4]
+        assert points["signs"][three][1] > 0 > points["signs"][ten][1]
+        assert points["signs"][larger][2] > 0
 
 # %% [markdown]
-# Orange crosses are gains that may be chance: their interval holds 0. On spoiled photographs both tricks gain. So does simply taking the next larger
-# network, Lite1, *in one pass*: more than ten views of Lite0 do. That is the rule of thumb that the numbers support: **first spend passes on a larger
-# network, and only when there is none left, on asking again.**
+# Orange crosses are gains that may be chance: their interval holds 0.
+#
+# * **Three networks together** gain in both, 8 points on spoiled photographs and 3.4 on hands, for three passes.
+# * **Ten views** gain 4.5 points on spoiled photographs and nothing on hands, for ten passes.
+# * **The next larger network**, Lite1 in one pass, gains 7.5 points on spoiled photographs: more than ten views of Lite0. On hands, with a
+#   head trained on 300 photographs, it is no better.
+#
+# So a larger network is the first thing to try, asking again the second, and neither is a law: which of them pays depends on the photographs. What
+# *is* certain is the bill.
 #
 # ### The production advice, step by step
 # 1. *Take an architecture that somebody published.* 2. *Take an implementation that somebody checked.* 3. *Take pretrained weights and fine-tune them on your
@@ -571,7 +587,8 @@ if curves:
     assert round(pretrained) == 24
 
 # %% [markdown]
-# Twenty-four points for a download, eight for three times the cost, four and a half for ten times. That is the order in which to spend your time.
+# Twenty-four points for a download. Three times the cost of every prediction bought 3 to 8, ten times 4.5 or nothing. That is the order in which to spend
+# your time.
 #
 # ## 6. A budget, met and proved
 # "It must answer within 30 milliseconds." A promise like that is about the *slow* runs, on the machine in question, after it has warmed up.
@@ -623,18 +640,25 @@ for key, milliseconds in kept:
     print(f"  {label(key):<18} {TOP1[key]} %  {milliseconds:6.1f} ms")
 
 # %% [markdown]
-# That list is a choice, not yet a proof: the winner was picked *because* it was fast in these runs. So it is measured once more.
+# That list is a choice, not yet a proof: the first was picked *because* it was fast in these runs. So it is measured once more, and if it
+# does not keep its promise, the next one gets its turn.
 
 # %%
-winner = kept[0][0]
-again = timed((FULL, winner), rounds=8)
-slow = float(np.quantile(again[winner][1:], 0.9))
+proved = None
+for winner, _ in kept:
+    new = timed([winner], rounds=8)[winner]
+    slow = float(np.quantile(new[1:], 0.9))
+    print(f"{label(winner)}: 90 % of {len(new) - 1} new runs take at most {slow:.1f} ms of {budget:.1f}")
+    if slow <= budget:
+        proved = winner
+        break
 print(
-    f"{label(winner)}: 90 % of {len(again[winner]) - 1} new runs take at most {slow:.1f} ms of {budget:.1f}: {'kept' if slow <= budget else 'NOT kept, take the next one'}"
+    f"proved: {label(proved)}, {TOP1[proved]} %"
+    if proved
+    else "nothing keeps it: is something else running here?"
 )
 counts = {key: profile.profile(built[key], (key[2], key[2], 3)) for key in TOP1}
-assert np.median(again[winner]) < np.median(again[FULL])
-assert counts[winner].macs < counts[FULL].macs
+assert proved is None or counts[proved].macs < counts[FULL].macs
 
 figure, ax = plt.subplots(figsize=(7.5, 3.6), layout="constrained")
 knobs = {
@@ -667,13 +691,13 @@ for knob, (keys, colour, marker, line) in knobs.items():
             str(key[1] if knob == "width" else key[2]), (np.median(runs[key][1:]), TOP1[key]), **where
         )
 ax.axvline(budget, color=GREY, linewidth=1)
-ax.set(xlabel="milliseconds for one image, here", ylabel="top-1 on ImageNet, %, published")
+ax.set(xlabel="milliseconds for one image, here", ylabel="top-1 on ImageNet, %, published", ylim=(58.5, 80.5))
 ax.legend(frameon=False, loc="lower right")
 ax.spines[["top", "right"]].set_visible(False)
 picture(
     figure,
-    alt="Published accuracy against milliseconds measured here: MobileNet v2 with falling resolution, with falling width, and EfficientNet B0 and B1. A vertical line marks the budget. The curves for resolution and "
-    "width nearly coincide; EfficientNet lies higher and further to the right.",
+    alt="Published accuracy against milliseconds measured here: MobileNet v2 with falling resolution, with falling width, and EfficientNet B0 and B1. A vertical line marks the budget. The curve for resolution lies "
+    "above that for width; EfficientNet is higher still and further to the right.",
 )
 
 # %% [markdown]
@@ -714,20 +738,19 @@ assert one.params < 20_000
 # ## 8. What is said, and what we found
 # | what is said | what we found | verdict |
 # |---|---|---|
-# | "With little data more hand-engineering, with much data less" | on digits HOG leads a network by over 25 points with 3 examples a class, and by none with 400 | holds |
-# | "There are two sources of knowledge: labelled data, and hand-engineering" | the second hides in architecture and augmentation too: "a shift changes nothing" brings over 15 points with 3 a class, under 4 with 400 | holds within limits |
+# | "With little data more hand-engineering, with much data less" | on digits HOG leads a network by 52 points with 3 examples a class, by 11 with 30, by none with 400 | holds |
+# | "There are two sources of knowledge: labelled data, and hand-engineering" | the second hides in architecture and augmentation too: "a shift changes nothing" brings 38 points with 3 a class, none with 400 | holds within limits |
 # | "Hand-engineering becomes unnecessary" | with 400 a class a linear classifier is still 10 points better on HOG than on pixels | loose |
 # | "Boxes (COCO, VOC) are scarce, because they are dear" | published: 35 s a box; ImageNet has 52 labels for each box of VOC 2007 | holds |
-# | "So detection needs more hand-made parts" | of networks that never saw a box and a rule made by hand, neither finds half of the digits alone; together they do | holds within limits |
-# | "Ensembling 3 to 15 networks brings 1 to 2 points" | five networks: 2 to 3 points on digits, the first two bring most; three on spoiled photographs 8 (4 to 12) | holds within limits |
+# | "So detection needs more hand-made parts" | of networks that never saw a box and a rule made by hand, neither finds a digit alone; together they find about half (a window by lot: a quarter) | holds within limits |
+# | "Ensembling 3 to 15 networks brings 1 to 2 points" | five networks: 2 to 3 points on digits, the second brings most; three: 3.4 on hands (1.2 to 5.8), 8 on spoiled photographs (4 to 12) | holds within limits |
 # | "Average the outputs, not the labels" | votes are worst, and two that vote are no better than one | holds |
-# | "Multi-crop of 10 helps" | on spoiled photographs 4.5 points (1 to 8); on digits 10 views do harm, over 5 points | holds within limits |
+# | "Multi-crop of 10 helps" | on spoiled photographs 4.5 points (1 to 8), on hands none (-2.9 to 2.4); on digits it does harm, over 5 points | holds within limits |
 # | "Never in production" | ten passes of a narrow v2 are less accurate than one of a wider one, for over 5 times the arithmetic | holds |
 # | "Architecture, implementation, pretrained weights, fine-tuning: in that order" | pretrained weights brought 24 points with 30 photographs a class, more than any trick here | holds |
 # | "Fewer multiply-adds, faster" | half of the multiply-adds by resolution: your share of the time is in section 6 | holds within limits |
 
 # %%
-assert np.mean(agreement["from labels alone"] >= 0.5) < 0.5 < np.mean(agreement["both"] >= 0.5)
 assert 2 <= round(100 * (curve["probabilities"][4] - curve["probabilities"][0])) <= 3
 assert curve["votes"][1] <= curve["votes"][0] + 0.003
 
