@@ -62,17 +62,17 @@ const MARKS = { // shape and word, never colour alone
   DepthwiseConv2D: ["depthwise", "M0-6L6 5L-6 5z"], Gate: ["squeeze-excite", "M0-6L6 0L0 6L-6 0z"],
   Dense: ["classifier", "M-5-5L5 5M-5 5L5-5"], fused: ["whole block, fused", "M-4-6h8M0-6v12M-4 6h8"],
 };
-const ROOF = { left: 56, right: 620, top: 14, bottom: 268, x0: 0.001, x1: 2000 };
+const ROOF = { left: 56, right: 620, top: 14, bottom: 268, x0: 0.0002, x1: 2000 };
 
 // Every step where its intensity puts it, under the machine's roof; the chosen part's marks stand out.
 function roofline(net, machine, chosen) {
   const peak = machine.gflops / 2, roof = (x) => Math.min(peak, machine.gbs * x);
-  const y1 = 10 ** Math.ceil(Math.log10(peak * 1.2)), y0 = y1 / 1e5;
+  const y1 = 10 ** Math.ceil(Math.log10(peak * 1.2)), y0 = y1 / 1e6;
   const span = (v, a, b) => (Math.log10(v) - Math.log10(a)) / (Math.log10(b) - Math.log10(a));
   const px = (v) => ROOF.left + (ROOF.right - ROOF.left) * Math.min(1, Math.max(0, span(v, ROOF.x0, ROOF.x1)));
   const py = (v) => ROOF.bottom - (ROOF.bottom - ROOF.top) * Math.min(1, Math.max(0, span(v, y0, y1)));
   const axes = svg("g", { class: "axes" }), marks = svg("g");
-  for (const v of [0.01, 0.1, 1, 10, 100, 1000]) {
+  for (const v of [0.001, 0.01, 0.1, 1, 10, 100, 1000]) {
     axes.append(svg("path", { d: `M${px(v)} ${ROOF.top}V${ROOF.bottom}` }), svg("text", { x: px(v), y: ROOF.bottom + 15, "text-anchor": "middle" }, String(v)));
   }
   for (let v = y0; v <= y1 * 1.01; v *= 10) {
