@@ -124,10 +124,10 @@ picture(
 )
 count = {kind: list(mostly.values()).count(kind) for kind in next(iter(shares.values()))}
 print(f"{w.shape[3]} filters, {len(alive)} of them alive; mostly {count}")
-assert count["edge"] + count["line or corner"] + count["colour"] >= 0.85 * len(alive)
+assert count == {"colour": 17, "even light": 0, "edge": 4, "line or corner": 7}
 
 # %% [markdown]
-# Edges, lines, colours: nothing in them is about cats, hand signs or tumours. And this is what the stages make of one photograph,
+# More colours than edges, by the way: "the first layer sees edges" is half of it. But nothing in them is about cats, hand signs or tumours. And this is what the stages make of one photograph,
 # the channels that vary most in each:
 
 # %%
@@ -150,16 +150,15 @@ for line, name in zip(axes, rows, strict=True):
 figure.tight_layout(pad=0.3)
 picture(
     figure,
-    alt="Feature maps of the portrait of Grace Hopper. Stem, 112 x 112: outlines and areas of one colour, the portrait is plain to see. stages.1, 56 x 56: contours. stages.3, 14 x 14: a few blobs at face, cap and "
-    "ribbons. stages.6, 7 x 7: single bright squares.",
+    alt="Feature maps of the portrait of Grace Hopper. Stem, 112 x 112: outlines and areas of one colour, the portrait is plain to see. stages.1, 56 x 56: contours. stages.3, 14 x 14: coarse squares in which the figure can be "
+    "guessed. stages.6, 7 x 7: soft areas above, below or beside.",
 )
 
 # %% [markdown]
-# "From edges to shapes" is how it is usually put. The maps get coarser and rarer: at first every pixel says something, at the end a few squares
-# say "here". Does that make the late stages *useful for something else*? That can be measured.
+# "From edges to shapes" is how it is usually put. The maps get coarser and rarer: at first every pixel says something, at the end there are a few soft areas. Does that make the late stages *useful for something else*? That can be measured.
 #
 # ### A small world for experiments
-# The rest of this lesson needs hundreds of trainings, so it happens in a small world: a network of 17,000 parameters, and 16 x 16 handwritten
+# The rest of this lesson needs hundreds of trainings, so it happens in a small world: a network of 19,000 parameters, and 16 x 16 handwritten
 # digits. It first learns the digits **0 to 4**. The new task is **5 to 9**, which it has never seen.
 
 # %%
@@ -310,8 +309,8 @@ exercise("L6.set_trainable")
 # %% [markdown]
 # ### The symptom, explained
 # Freezing gamma and beta is not enough. A BatchNorm in *training mode* normalises with the batch's own mean and variance, and moves the
-# running ones. So the head learns on features of one kind and is asked about features of another kind. Let us build the three versions in the small world: 20 new digits a class,
-# only the head learns, three seeds. And then ask the *old* question, with the *old* head: which digit from 0 to 4?
+# running ones. So the head learns on features of one kind and is asked about features of another kind. Let us build the three versions in the small world: 20 new digits a class, only the head learns, three seeds; once in
+# the light of the old digits, and once in a third of it, as another camera might see them. And then ask the *old* question, with the *old* head: which digit from 0 to 4?
 
 # %%
 old_x, old_y = x_held[y_held < 5], y_held[y_held < 5]
@@ -326,43 +325,48 @@ def frozen_start(seed, norms_too):
     return model
 
 
-def head_only(seed, norms_too, put_back=False):
-    """(accuracy on the new digits as trained, as predicted; accuracy on the old digits with the old head)."""
+def head_only(seed, light, norms_too, put_back=False):
+    """Right of the new digits as in training and as predicted, and of the old digits with the old head."""
     model, rng = frozen_start(seed, norms_too), np.random.default_rng(seed)
     x, y = few(20, seed)
     before = [(item, item.value) for _, item in named_arrays(model) if isinstance(item, Buffer)]
     optimiser = optim.AdamW(model.classifier, 0.05, betas=(0.9, 0.99), weight_decay=0.02, no_decay=("bias",))
-    for _ in learn(model, x, y, 12, 0.05, rng, optimiser):
+    for _ in learn(model, light * x, y, 12, 0.05, rng, optimiser):
         pass
-    as_trained = float((model.forward(x_test, train=not norms_too)[0].argmax(1) == y_test).mean())
-    if put_back:
-        for item, value in before:
-            item.value = value
-    old = copy.copy(model)
-    old.classifier = teacher.classifier
-    return as_trained, accuracy(model, x_test, y_test), accuracy(old, old_x, old_y)
+    new, buffers = light * x_test, [item.value for item, _ in before]
+    as_trained = float((model.forward(new, train=not norms_too)[0].argmax(1) == y_test).mean())
+    for (item, old), last in zip(before, buffers, strict=True):
+        item.value = old if put_back else last  # the line above has moved them once more
+    old_head = copy.copy(model)
+    old_head.classifier = teacher.classifier
+    return as_trained, accuracy(model, new, y_test), accuracy(old_head, old_x, old_y)
 
 
-tried = {
-    "frozen, statistics too": [head_only(seed, True) for seed in range(3)],
-    "batch statistics in training, old ones after": [head_only(seed, False, True) for seed in range(3)],
-    "statistics drift": [head_only(seed, False) for seed in range(3)],
+WAYS = {
+    "frozen, statistics too": (True,),
+    "batch statistics in training, old ones after": (False, True),
+    "statistics drift": (False,),
 }
-print(f"{'':<46} new, as trained   new, predicted   old digits")
-for name, found in tried.items():
-    new_trained, new, old = np.mean(found, 0)
-    print(f"{name:<46} {new_trained:14.1%} {new:15.1%} {old:12.1%}")
-mean = {name: np.mean(found, 0) for name, found in tried.items()}
-right_way, keras_way, drift = (mean[name] for name in tried)
-assert right_way[2] == known
-assert keras_way[1] < keras_way[0] - 0.05
-assert drift[2] < known - 0.02
+print(f"{'':<53} new, as in training   new, predicted   old digits")
+mean = {}
+for light in (1.0, 0.3):
+    for name, way in WAYS.items():
+        mean[name, light] = np.mean([head_only(seed, light, *way) for seed in range(3)], 0)
+        print(f"light {light:.1f}, {name:<46}", "".join(f"{value:16.1%}" for value in mean[name, light]))
+frozen_way, mixed, drift = ([mean[name, light] for light in (1.0, 0.3)] for name in WAYS)
+assert all(abs(found[2] - known) < 1e-9 for found in frozen_way)
+assert mixed[1][1] < mixed[1][0] - 0.25
+assert drift[1][2] < known - 0.02
+assert drift[1][1] > frozen_way[1][1]
 
 # %% [markdown]
-# The second line is the symptom: fine as trained, far worse as predicted, though every single number in the frozen part is what it was. That
-# was the library's frozen BatchNorm. The third line is the other half of the trouble: if the statistics follow the new digits, the network is not frozen at
-# all, and what it knew about the old ones goes. In our library and in the exercise one flag does both: a BatchNorm whose gamma is not trainable
-# uses the running statistics and leaves them alone.
+# The fifth line is the symptom: in order in training, lost in prediction, though every number in the frozen part is what it was. That
+# was the library's frozen BatchNorm. In the same light the mistake costs a few points only, so a first test may not see it.
+#
+# The last line is the other half of the trouble: where the statistics follow the new digits, the network is not frozen at all, and what it
+# knew about the old ones goes. In our library and in the exercise one flag does both: a BatchNorm whose gamma is not trainable uses the
+# running statistics and leaves them alone. One thing is worth a second look: in the other light the drifting statistics are *better for the new
+# digits* than the frozen ones. Following a new camera can be right. But then do it on purpose, and do not call it frozen.
 #
 # ## 4. The pre-compute tip
 # If nothing below the head changes, what it makes of a photograph is the same in every epoch. So compute it once, and train the head on the
@@ -767,7 +771,7 @@ assert learned_lite["A"] < 0.01 * learned_lite["scratch"]
 # ## 10. What is said, and what we found
 # | what is said | what we found |
 # |---|---|
-# | "early layers see edges, late ones shapes" | 28 living filters, nearly all of them edges, lines or colours; and each stage further up is more useful for a task that it was not trained for |
+# | "early layers see edges, late ones shapes" | of 28 living filters 17 look for colours, 11 for edges, lines and corners; and each stage further up is more useful for a task that it was not trained for |
 # | "small data: A; medium: B; large: C or scratch" | A is the quickest, not the best: on hands B and C lead by 18 points at 5 a class, and by 8 at 100 |
 # | "pre-compute the activations" | E epochs cost about one: nearly E times as quick, with the same gradients to the last bit; for A only, and without fresh augmentation |
 # | "transfer converges faster" | past scratch's last accuracy in a third to a half of the epochs; and it ends higher, while examples are few |
