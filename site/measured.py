@@ -24,11 +24,8 @@ TITLES = {
 def pages() -> dict[str, str]:
     """Name -> page: what the tools wrote as Markdown as it is, what they wrote as JSON alone as a table."""
     made = {path.stem: path.read_text("utf-8") for path in sorted((ROOT / "results").glob("*.md"))}
-    made |= {
-        f"bench_{path.stem}": path.read_text("utf-8")
-        for path in sorted((ROOT / "bench").glob("*.md"))
-        if path.stem != "README"
-    }
+    if (speed := ROOT / "bench" / "README.md").exists():
+        made["speed"] = speed.read_text("utf-8")
     for path in sorted((ROOT / "results").glob("*.json")):
         if path.stem not in made:
             made[path.stem] = page(path.stem, json.loads(path.read_text("utf-8")))

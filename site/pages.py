@@ -24,6 +24,7 @@ TEXTS = {  # in the repository -> on the site; those that are there
     "CONTRIBUTING.md": "contributing.md",
     "THIRD_PARTY.md": "third_party.md",
     "lessons/README.md": "lessons.md",
+    "bench/README.md": "measured/speed.md",
 }
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!https?:|#|mailto:)([^)\s#]+)(#[^)]*)?\)")
 PICTURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)")
@@ -58,12 +59,13 @@ def every() -> dict[str, str]:
         claims.page({lesson: build.title(lesson) for lesson in folders()}), "lessons/CLAIMS.md"
     )
     made["museum.md"] += "\n".join(exhibits())
-    made["index.md"] = (
-        made["index.md"].replace("NETWORKS", networks()).replace("LESSONS", contents("lessons", made))
-    )
-    made["index.md"] = (
-        made["index.md"].replace("MEASURED", contents("measured", made)).replace("TEACHING", teaching(made))
-    )
+    lists = {
+        "LESSONS": contents("lessons", made),
+        "MEASURED": contents("measured", made),
+        "TEACHING": teaching(made),
+    }
+    for slot, text in {"NETWORKS": networks(), **lists}.items():
+        made["index.md"] = made["index.md"].replace(slot, text)
     made["api.md"] = made["api.md"].replace("ROOMS", "\n".join(contents_of_api()))
     return made | {"extra/explorer.html": explorer.page("index.html")}
 
