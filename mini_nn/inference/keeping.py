@@ -5,7 +5,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from mini_nn import backend
-from mini_nn.core import Layer, Shape, check_input, named_arrays
+from mini_nn.core import Layer, Shape, check_input, named_arrays, named_layers
 from mini_nn.inference.plan import Plan, compile
 from mini_nn.models import Network
 from mini_nn.ops import Array
@@ -39,8 +39,8 @@ def predict(model: Layer, x: Array) -> Array:
 
 def weights_mark(model: Layer) -> int:
     """A number that changes with any weight: the arrays' bits added up, a millisecond for four million."""
-    parts = []
+    parts = [getattr(layer, "eps", 0.0) for _, layer in named_layers(model)]
     for _, item in named_arrays(model):
         bits = np.ascontiguousarray(item.value).view(f"u{item.value.itemsize}")
-        parts.append((id(item), int(bits.sum(dtype=np.uint64))))
+        parts += [id(item), int(bits.sum(dtype=np.uint64))]
     return hash(tuple(parts))
