@@ -356,7 +356,7 @@ def pickle_cases(_: Rng) -> Iterator[Case]:
     yield {"data": words}
     # found first, called later by way of the memo; a copy on the stack
     yield {
-        "data": b"\x80\x02cbuiltins\nlen\nq\x010h\x01X\x03\x00\x00\x00abc2\x86\x86000h\x01(X\x02\x00\x00\x00abtR."
+        "data": b"\x80\x02cbuiltins\nlen\nq\x010h\x01X\x03\x00\x00\x00abc2\x86\x860h\x01(X\x02\x00\x00\x00abtR."
     }
     yield {"data": b"\x80\x04cbuiltins\ndict\n)}\x92."}  # NEWOBJ_EX
     yield {"data": b"\x80\x02]cbuiltins\nlen\nq\x010h\x012X\x01\x00\x00\x00a\x85R00."}
