@@ -6,6 +6,7 @@ sentence "your dw is what you get when the stride is ignored" is a fact.  Everyt
 
 import copy
 import dis
+import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ import numpy as np
 from lessons.catalogue import Case, Exercise, Function, edited, every, find, load
 from lessons.compare import Difference, difference, equal
 from lessons.feedback import Result, settings
+from lessons.watch import Watch, nothing
 
 SEED = 20_17  # of the cases
 
@@ -56,19 +58,32 @@ def wrong(id: str, mistake: str) -> list[Outcome]:
     return [attempt(find(id), find(id).variants[mistake], case) for case in cases(id)]
 
 
-def attempt(exercise: Exercise, function: Function, case: Case) -> Outcome:
-    """Call the function on a copy of the case."""
+def attempt(
+    exercise: Exercise, function: Function, case: Case, after: Callable[[], None] = nothing
+) -> Outcome:
+    """Call the function on a copy of the case; after() runs right after it."""
     given = copy.deepcopy(dict(case))
     try:
-        with np.errstate(all="ignore"):
-            outputs = named(exercise.outputs, exercise.use(function, given))
+        try:
+            with np.errstate(all="ignore"):
+                outputs = named(exercise.outputs, exercise.use(function, given))
+        finally:
+            after()
     except (LibraryCalled, KeyboardInterrupt, MemoryError):
         raise
     except BaseException as error:  # noqa: BLE001  (SystemExit too: an answer does not leave)
         return Outcome(
-            {}, (type(error).__name__, str(error)), own_line(error, function), changed(given, case)
+            {}, (type(error).__name__, said(error)), own_line(error, function), changed(given, case)
         )
     return Outcome(outputs, changed=changed(given, case))
+
+
+def said(error: BaseException) -> str:
+    """What an error says, if it can."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  (a student's own class)
+        return ""
 
 
 def named(names: tuple[str, ...], value: Any) -> dict[str, Any]:
@@ -112,14 +127,20 @@ def own_line(error: BaseException, function: Function | None) -> str:
 def judge(
     exercise: Exercise, make: Callable[[], Function], before: Callable[[], None] = lambda: None
 ) -> Result:
-    """Say whether the function that make() gives is right, and if not, why.  before() runs right before it."""
+    """Say whether the function that make() gives is right, and if not, why.  before() runs right before make, and again
+    before the calls."""
     answer, right = Answer(exercise), expected(exercise.id)
     given = cases(exercise.id)
     with guarded(exercise) as called:
+        watch = Watch()
         before()
         try:
-            function = make()
-            found = [attempt(exercise, function, case) for case in given]
+            try:
+                function = make()
+            finally:
+                watch.put_back()
+            before()
+            found = [attempt(exercise, function, case, watch.put_back) for case in given]
         except LibraryCalled:
             found = []
         except MemoryError:
@@ -130,10 +151,15 @@ def judge(
         except BaseException as error:  # noqa: BLE001
             return answer(
                 "error",
-                f"Your code cannot be run: {type(error).__name__}: {error} {own_line(error, None)}".rstrip(),
+                f"Your code cannot be run: {type(error).__name__}: {said(error)} {own_line(error, None)}".rstrip(),
             )
     if called:
         return answer("library", f"It calls {called[0]}, which is the answer. Write the steps yourself.")
+    if watch.changed:
+        return answer(
+            "error",
+            f"It changes {watch.changed[0]}, which everybody else uses too: give yours a name of its own.",
+        )
     if blank := not_written(function, found):
         return answer("not written", blank)
     return verdict(answer, found, right)
@@ -183,7 +209,7 @@ def not_written(function: Function, found: list[Outcome]) -> str:
         return "It is not written yet: replace `raise NotImplementedError` by your lines."
     code = getattr(function, "__code__", None)
     if code and all(step.opname in IDLE for step in dis.get_instructions(code)):
-        return "It is not written yet: its body does nothing."
+        return "It is not written yet: its body does nothing with its arguments."
     return ""
 
 
@@ -246,13 +272,19 @@ def smallest(
             if f.raised:
                 if f.raised[0] == "TypeError" and "argument" in f.raised[1]:
                     return Difference(
-                        "error", f"{f.raised[1]}. Its arguments should be {exercise.signature}."
+                        "error", f"{f.raised[1]}. Its arguments should be {arguments(exercise)}."
                     )
                 return Difference(
                     "error", f"It raises {f.raised[0]}: {f.raised[1]} {f.where}".rstrip(), settings(case)
                 )
             return difference(output, f[output], r[output], slack)._replace(case=settings(case))
     return None
+
+
+def arguments(exercise: Exercise) -> str:
+    """(dy, x, w, stride=1): without types."""
+    plain = [p.replace(annotation=p.empty) for p in exercise.signature.parameters.values()]
+    return str(inspect.Signature(plain))
 
 
 def tell_unknown(

@@ -15,8 +15,10 @@ import struct
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from typing import Any
 
 from lessons.catalogue import Function, find
@@ -26,6 +28,12 @@ CPU_SECONDS = 10  # for one check; the slowest right answers take under 2
 WALL_SECONDS = 120
 MEMORY = 2 << 30  # bytes beyond what the process has when it starts
 PRINTED = 500  # letters of a student's own output that are shown
+
+
+STOPPED = {
+    "slow": f"It was stopped after {CPU_SECONDS} seconds of work: is there a loop that never ends?",
+    "late": f"It was stopped after {WALL_SECONDS} seconds: does it sleep, or wait for something that never comes?",
+}
 
 
 class Worker:
@@ -40,22 +48,26 @@ class Worker:
         with self.lock:
             if self.process is None or self.process.poll() is not None:
                 self.start()
-            process = self.process
-            timer = threading.Timer(WALL_SECONDS, process.kill)
+            process, late = self.process, threading.Event()
+            timer = threading.Timer(WALL_SECONDS, lambda: (late.set(), process.kill()))
             timer.start()
             try:
                 body = pickle.dumps(request)
                 process.stdin.write(struct.pack("<Q", len(body)) + body)
                 process.stdin.flush()
                 line = process.stdout.readline()
-                return json.loads(line) if line.endswith(b"\n") else self.death(process)
+                answered = json.loads(line) if line.endswith(b"\n") else None
             except (BrokenPipeError, json.JSONDecodeError):
-                return self.death(process)
+                answered = None
             except KeyboardInterrupt:  # in a notebook: the button "interrupt the kernel"
                 self.stop()
                 raise
             finally:
                 timer.cancel()
+            if answered is not None:
+                return answered
+            why = self.death(process)
+            return "late" if late.is_set() else why
 
     def start(self) -> None:
         path = os.pathsep.join(p for p in sys.path if p)  # a clone that is not installed works too
@@ -107,7 +119,10 @@ def check(id: str, function: Any) -> Result:
     except Exception as error:  # noqa: BLE001  (whatever the pickle of a stranger's object raises)
         text = f"The function cannot be sent to the process that checks it ({error}): keep open files, locks and the like out of it."
         return Result(id, "error", text)
-    return tell(id, {"function": body})
+    result = tell(id, {"function": body})
+    if result.kind == "slow" and hasattr(function, "py_func"):  # Numba's
+        return replace(result, text=f"{result.text} Compiling counts: try it first without Numba.")
+    return result
 
 
 def check_file(path: str | os.PathLike[str], id: str) -> Result:
@@ -120,9 +135,8 @@ def tell(id: str, request: dict[str, Any]) -> Result:
     answer = WORKER.ask({"id": id, **request})
     if isinstance(answer, dict):
         return Result(**answer)
-    if answer == "slow":
-        text = f"It was stopped after {CPU_SECONDS} seconds of work: is there a loop that never ends?"
-        return Result(id, "slow", text)
+    if answer in STOPPED:
+        return Result(id, "slow", STOPPED[answer])
     return Result(
         id,
         "error",
@@ -212,4 +226,11 @@ def limit_time() -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    code = 1
+    try:
+        serve()
+        code = 0
+    except Exception:  # noqa: BLE001
+        traceback.print_exc()
+    finally:
+        os._exit(code)  # not held up by a thread that a student's function has left behind
