@@ -28,19 +28,20 @@ from IPython.display import HTML
 from mini_nn import photos, plot, weights
 from mini_nn.inference import looking
 from mini_nn.ops.softmax import forward as softmax
-from mini_nn.report.pictures import drawn, jpeg
+from mini_nn.report.pictures import drawn, jpeg, look
 
 photograph = Path(mpl.get_data_path(), "sample_data", "grace_hopper.jpg")
 model, preprocess, classes = weights.pretrained("efficientnet_lite0")
 pixels = photos.read(photograph)
 x = preprocess(photograph)
-print(f"the photograph: {pixels.shape}, 0 to 255; what goes in: {x.shape}, {x.min():.2f} to {x.max():.2f}")
+print(f"photograph {pixels.shape}, 0 to 255")
+print(f"what goes in {x.shape}, {x.min():.2f} to {x.max():.2f}")
 
 # %% [markdown]
 # ## What goes in
 # The network sees a square from the middle, brought to 224 x 224 pixels. What lies outside it does not count.
 
-# %%
+# %% tags=["hide-input"]
 HTML(
     jpeg(pixels, "The whole portrait: a woman in the dark uniform of the Navy, with cap, before a flag")
     + " "
@@ -55,7 +56,7 @@ HTML(
 # The first layer has 32 filters of 3 x 3 pixels and three colours. Grey is 0. Some are edges, light on one side and
 # dark on the other, in several directions; some are spots of colour. Nobody chose them; training did.
 
-# %%
+# %% tags=["hide-input"]
 HTML(
     drawn(
         lambda file: plot.filters(model, file),
@@ -69,7 +70,7 @@ HTML(
 # maps still look like her: edges, light and dark. Later ones are coarse, 14 x 14 and then 7 x 7: they say *where*
 # something is, no longer what it looks like.
 
-# %%
+# %% tags=["hide-input"]
 HTML(
     drawn(
         lambda file: plot.feature_maps(model, x, file),
@@ -104,19 +105,19 @@ print(f"{p[best].sum():6.1%}  together; the other {len(p) - 5} share the rest")
 # It is not sure, and it says so. ImageNet has no class for a person; it has uniforms, and things that people wear.
 #
 # ## Which pixels speak for the answer
-# The average and the matrix product may change places: give each of the 49 places its own share of the best class's
-# logit before averaging (Zhou et al. 2015, equation 2). Yellow is the most, the line goes round what has more than half
-# of it.
+# The average and the matrix product may change places: give each of the 49 places its own share of a class's logit
+# before averaging (Zhou et al. 2015, equation 2). The square, and over it the shares of the three best classes; yellow
+# is the most.
 
-# %%
-HTML(
-    drawn(
-        lambda file: plot.cams(
-            [photograph], SimpleNamespace(model=model, preprocess=preprocess, classes=classes), file
-        ),
-        f"The square, and below it the same in grey with a bright area over the pixels that speak for {classes[best[0]]}",
-    )
-)
+# %% tags=["hide-input"]
+seeing = SimpleNamespace(model=model, preprocess=preprocess, classes=classes)
+looks = [look(seeing, photograph, i, "The portrait") for i in best[:3]]
+for i, one in zip(best, looks, strict=False):
+    print(f"{classes[i]}: most of it {one.where}")
+HTML(" ".join([looks[0].photograph, *(one.map for one in looks)]))
+
+# %% [markdown]
+# And the sum is right: the mean of a map plus the class's bias is its logit.
 
 # %%
 heat = looking.class_activation(model, x[None], best[:1])[0]
