@@ -9,7 +9,7 @@ CLAMP, SWISH, SIGMOID = range(3)  # ReLU, ReLU6 and none at all are clamps with 
 
 @njit(**PART, forceinline=True)
 def sigmoid(x):
-    """1 / (1 + exp(-x)) within 2e-7: half of 1 + tanh(x / 2), whose quotient of polynomials is Eigen's (ptanh_float)."""
+    """1 / (1 + exp(-x)) within 3e-7: half of 1 + tanh(x / 2), whose quotient of polynomials is Eigen's (ptanh_float)."""
     x = min(max(x, -18.0), 18.0)
     z = x * x
     p = z * 4.37031012579801e-11 + 1.15627324459942e-07

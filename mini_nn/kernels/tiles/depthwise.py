@@ -1,7 +1,8 @@
-"""y = activate(each channel of x convolved with its own filter + bias); x (images * H * W, C), w (K * K, C), C from 8.
+"""y = activate(each channel of x convolved with its own filter + bias); x (images * H * W, C), w (K * K, C), bias (1, C), y (images * OH * OW, C).
 
-What makes it fast: four neighbouring outputs are computed at once, because their windows share most of their pixels;
-channels lie side by side, so that eight go into a vector; nothing is padded, windows at the border are cut instead.
+What makes it fast: seven neighbouring outputs are computed at once, because their windows share most of their pixels;
+channels lie side by side, so that a vector holds one pixel's; nothing is padded, a mask reads zeros outside of the image.
+`row` wants C from LANES and a filter that has code of its own; `any_row` takes all others, one output at a time.
 """
 
 from numba import njit

@@ -1,8 +1,8 @@
 """y = activate(x @ w + bias + residual), x (M, K), w (K, N): a pointwise convolution whose rows are pixels.
 
-What makes it fast: 6 x 16 results stay in registers, so each load is used six or two times; w is packed into panels of 16
-columns in the order in which they are read, which stay in the L1 cache; blocks of x stay in L2.  Bias, residual and
-activation are applied before a result leaves its register.
+What makes it fast: ROWS rows of two vectors of results stay in registers, so each load is used ROWS times or twice; w is packed
+into panels in the order in which they are read, the next one fetched meanwhile, and blocks of x stay in the L2 cache; bias,
+residual and activation are applied before a result leaves its register.
 """
 
 import numpy as np
@@ -22,7 +22,7 @@ INLINE = {**PART, "forceinline": True}
 
 
 def pack(w: Array, bias: Array | None = None) -> Array:
-    """(K, N) -> panels of 16 columns, one below the other; each is a row of bias, then K rows."""
+    """(K, N) -> panels of PANEL columns, one below the other; each is a row of bias, then K rows."""
     depth, width = w.shape
     padded = np.zeros((1 + depth, -(-width // PANEL) * PANEL), np.float32)
     padded[1:, :width] = w
@@ -52,7 +52,9 @@ def tile(x, packed, y, residual, kind, bounds, i, p, rows, vecs):
     top = p * (1 + depth)
     total = zeros(rows, vecs) + load(packed, top, 0, 1, vecs)
     for k in range(depth):
-        fetch(packed, top + 1 + depth + k, 0)
+        fetch(
+            packed, top + 1 + depth + k, 0
+        )  # the next panel: in the 7 x 7 layers weights come from far away
         fetch(packed, top + 1 + depth + k, LANES)
         total += spread(x, i, k, rows) * load(packed, top + 1 + k, 0, 1, vecs)
     finish(total, y, residual, kind, bounds, i, j, rows, vecs)

@@ -1,22 +1,35 @@
 """A matrix in the processor's vector registers, as a type that Numba understands.
 
-A core can multiply and add eight floats in one instruction, twice per cycle, but can fetch only two vectors of eight per cycle
-from its nearest cache.  A loop that fetches two vectors for each multiplication therefore runs at half speed at best.  The
-remedy is to hold a small matrix of results, a *tile*, in registers, and to use every vector that is fetched several
-times.  Loops written in Python cannot ask for that; this type can:
+SIMD (single instruction, multiple data) in a paragraph: a core has a few registers, 16 to 32, which hold not one number but a
+vector of 8 or 16 (LANES), and one instruction multiplies and adds all of them: y = a * b + c, sixteen times.  Two such
+instructions can start in each cycle.  But in a cycle only two vectors arrive from the nearest cache, and an instruction's result
+is there four cycles later.  A loop that fetches two vectors for each multiplication, or that waits for each sum before the next,
+therefore runs at half or an eighth of the speed.  The remedy for both is to hold a small matrix of results, a *tile*, in
+registers: many sums that do not wait for one another, and each vector that is fetched is used several times.
 
-    zeros(rows, vecs)                a tile of rows x (8 vecs) zeros
-    load(x, i, j, rows, vecs)        x[i : i + rows, j : j + 8 vecs]
+    y = zeros(12, 2)                                         24 registers of results
+    for k: y += spread(x, i, k, 12) * load(w, k, j, 1, 2)    2 vectors and 12 numbers fetched, 24 instructions
+
+Loops written in Python cannot ask for that; this type can:
+
+    zeros(rows, vecs)                a tile of rows x (LANES vecs) zeros
+    load(x, i, j, rows, vecs)        x[i : i + rows, j : j + LANES vecs]
     spread(x, i, k, rows)            x[i : i + rows, k], each number repeated over a vector
     a + b, a - b, a * b, a / b, min(a, b), max(a, b)    by element; one row, one vector or a number stretch, as in NumPy
     correlate(t, x, w, stride)       t[m] + sum over k of x[m stride + k] w[k]: a row of a convolution
-    store(x, i, j, t)                x[i : i + rows, j : j + 8 vecs] = t
+    store(x, i, j, t)                x[i : i + rows, j : j + LANES vecs] = t
+
+At borders, and around them:
+
+    load(..., n), store(..., n)      only the first n columns: a *mask* turns lanes off, and what lies there is not touched
+    glimpse(x, i, j, rows, first, last)  load of one vector a row, zeros but for the rows first : last
+    put(x, i, j, t, last)            store of one vector a row, only the rows below last
+    fetch(x, i, j)                   x[i, j] will soon be wanted: bring it nearer meanwhile.  It may lie outside of x
     matrix(a, at, height, width, step)   rows of `width` from a[at], a[at + step], ... as a matrix, without a copy; step: width
 
 The shape of a tile is part of its type.  So the loops of this file run once, while a kernel is compiled, and leave straight
-machine code behind.  A last argument `n` of load and store limits them to n columns.  Nothing checks bounds.
-A vector has 16 floats where the processor's have (AVX-512), else 8; LLVM makes two instructions of one where its vectors are
-shorter (NEON).  The 8s above stand for LANES.
+machine code behind: `rows`, `vecs` and `stride` must be written as numbers.  Nothing checks bounds.
+LANES is 16 where the processor has AVX-512, else 8, and LLVM makes two instructions of one where vectors have 4 (NEON).
 """
 
 import operator
