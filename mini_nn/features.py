@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from mini_nn import backend, inference, photos
-from mini_nn.core import Layer, Shape, named_arrays, named_layers
+from mini_nn import backend, photos
+from mini_nn.core import Layer, named_arrays, named_layers
 from mini_nn.data import Recipe
 from mini_nn.files import written_whole
 from mini_nn.ops import Array
@@ -164,15 +164,11 @@ def rows_of(source: Source, chunk: list[tuple[str, Path]]) -> dict[str, Array]:
     """(K, d) for each photograph of the chunk.  Runs in a worker."""
     from threadpoolctl import threadpool_limits  # comes with scikit-learn
 
-    found, plans = {}, dict[Shape, inference.Plan]()
+    found = {}
     with threadpool_limits(1):  # a product that is shared out to two threads ends in other digits
         for name, path in chunk:
-            seen = []
-            for x in images(source, path, name):
-                if x.shape not in plans:
-                    plans[x.shape] = inference.compile(source.body, x.shape, threads=1)
-                seen.append(plans[x.shape](x[None]))
-            found[name] = np.concatenate(seen)
+            # the layers themselves, not a plan of them: so A's gradients are those of the whole network, bit by bit
+            found[name] = np.concatenate([source.body(x[None]) for x in images(source, path, name)])
             if content(path) != name:
                 raise ValueError(f"{path} changed while its features were computed; compute them again")
     return found
@@ -230,7 +226,7 @@ def description(model: Layer, preprocess: Any, views: Views) -> dict[str, Any]:
         )
     return {
         "mini_nn": version(),
-        "by": "layers" if backend.name() == "numpy" else "plan",
+        "backend": backend.name(),
         "weights": weights_hash(model),
         "preprocess": preprocess.to_dict(),
         "views": [views.number, views.recipe.to_json(), views.seed] if views.number > 1 else 1,
