@@ -199,13 +199,13 @@ def test_watching_checks_at_every_save_and_goes_on_by_itself(tmp_path, capsys, m
     path.write_text(path.read_text().replace("x < 0", "x > 0"))
     said += wait_for(capsys, "L0.numeric_grad: core")
     typed.put("n")
-    said += wait_for(capsys, "L0.same_padding: core")
+    said += wait_for(capsys, "L0.conv2d_backward: core")
     typed.put("q")
     thread.join(20)
     assert seen == [1]
     said += capsys.readouterr().out
     assert "✓ L0.relu_backward: right" in said
-    assert "goes on at L0.same_padding" in said
+    assert "goes on at L0.conv2d_backward" in said
 
 
 def wait_for(capsys, text, seconds=40):

@@ -17,6 +17,7 @@ def test_every_exercise_of_the_syllabus_is_there():
 def test_the_core_path_is_at_most_16_exercises_and_12_hours():
     exercises, reading = sum(find(id).minutes for id in CORE), sum(int(row[3]) for row in ROWS)
     assert len(CORE) == len(set(CORE)) == 16
+    assert set(CORE) == {id for id, exercise in every().items() if exercise.core}
     assert exercises + reading <= 12 * 60
     for lesson, ids, minutes, _ in ROWS:
         assert int(minutes) == sum(find(id).minutes for id in IDS.findall(ids)), lesson

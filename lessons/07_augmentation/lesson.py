@@ -23,7 +23,7 @@
 #
 # **Know first**: matrices and NumPy's broadcasting. No network is needed until section 6.
 #
-# **Time**: half an hour for `warp`, which is core; about 2 hours with the six exercises that are extra; an hour to read.
+# **Time**: half an hour for `warp`, which is core; about 2 hours with the six exercises that are extra; 40 minutes to read.
 
 # %%
 import json

@@ -24,7 +24,7 @@
 #
 # **Know first**: softmax, augmentation (L7). No backward pass is written here.
 #
-# **Time**: 20 minutes for `ensemble`, which is core; 80 minutes for the five exercises that are extra; an hour to read.
+# **Time**: 20 minutes for `ensemble`, which is core; 80 minutes for the five exercises that are extra; 40 minutes to read.
 
 # %%
 import itertools
