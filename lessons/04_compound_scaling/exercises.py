@@ -120,6 +120,25 @@ ROUND, REPEAT, CONFIG = f"{HERE}:round_filters", f"{HERE}:round_repeats", f"{HER
 
 EXERCISES = (
     Exercise(
+        "L4.cost_factor",
+        f"{HERE}:cost_factor",
+        ("factor",),
+        factor_cases,
+        (
+            mistake("squares_dropped", "You multiply the three factors.", "A layer's cost has channels twice (in and out) and pixels along two sides: squares for width and resolution.", f"{HERE}:cost_factor", ("width**2 * resolution**2", "width * resolution")),
+            mistake("resolution_not_squared", "Your resolution counts once.", "Twice the height AND twice the width of the image: four times the pixels.", f"{HERE}:cost_factor", ("resolution**2", "resolution")),
+            mistake("width_not_squared", "Your width counts once.", "Twice the channels in AND out: four times the weights.", f"{HERE}:cost_factor", ("width**2", "width")),
+            mistake("depth_squared", "Your depth is squared too.", "Twice the layers cost twice as much.", f"{HERE}:cost_factor", ("return depth", "return depth**2")),
+            mistake("added", "You add the three.", "They multiply: more layers, each of them dearer.", f"{HERE}:cost_factor", ("depth * width**2 * resolution**2", "depth + width**2 + resolution**2 - 2")),
+        ),
+        ("What happens to one layer when its channels double? When the image's sides double?", "Four times each time. Twice the layers: twice.", "depth times width squared times resolution squared"),
+        points=1,
+        minutes=5,
+        core=False,
+        checks="Six settings; to 1e-8.",
+        task="What does growing cost? The lesson then measures how well this formula holds.",
+    ),
+    Exercise(
         "L4.round_filters",
         ROUND,
         ("filters",),
@@ -178,25 +197,6 @@ EXERCISES = (
         checks="The published multipliers of B0 to B7, and a width of 8; every number exactly.",
         needs="from mini_nn.blocks import round_channels",
         task="The whole family from B0's table and two numbers.",
-    ),
-    Exercise(
-        "L4.cost_factor",
-        f"{HERE}:cost_factor",
-        ("factor",),
-        factor_cases,
-        (
-            mistake("squares_dropped", "You multiply the three factors.", "A layer's cost has channels twice (in and out) and pixels along two sides: squares for width and resolution.", f"{HERE}:cost_factor", ("width**2 * resolution**2", "width * resolution")),
-            mistake("resolution_not_squared", "Your resolution counts once.", "Twice the height AND twice the width of the image: four times the pixels.", f"{HERE}:cost_factor", ("resolution**2", "resolution")),
-            mistake("width_not_squared", "Your width counts once.", "Twice the channels in AND out: four times the weights.", f"{HERE}:cost_factor", ("width**2", "width")),
-            mistake("depth_squared", "Your depth is squared too.", "Twice the layers cost twice as much.", f"{HERE}:cost_factor", ("return depth", "return depth**2")),
-            mistake("added", "You add the three.", "They multiply: more layers, each of them dearer.", f"{HERE}:cost_factor", ("depth * width**2 * resolution**2", "depth + width**2 + resolution**2 - 2")),
-        ),
-        ("What happens to one layer when its channels double? When the image's sides double?", "Four times each time. Twice the layers: twice.", "depth times width squared times resolution squared"),
-        points=1,
-        minutes=5,
-        core=False,
-        checks="Six settings; to 1e-8.",
-        task="What does growing cost? The lesson then measures how well this formula holds.",
     ),
     Exercise(
         "L4.solve_gamma",

@@ -630,6 +630,8 @@ print(
 assert points[0] > 2 > points[2] > 1 > points[4] > points[6]
 
 # %% [markdown]
+# (If a larger network seems faster than a smaller one, the machine was busy: run the two cells again.)
+#
 # Two lessons of the table. A use does not choose a network; **a use and a machine and a program** do: the plan moves
 # the whole family by more than one step. And a doubling buys less and less: 2.4 points from B0 to B1, 0.3 from B6 to
 # B7.
