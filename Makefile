@@ -65,7 +65,7 @@ release: $(GRADING) ## the exercises of lesson N=00 as an nbgrader assignment, i
 grade: $(GRADING) ## grade lesson N=00, FROM=folder or zip file; the same command goes on after a break
 	$(BIN)/python -m lessons.grading grade $(N) "$(FROM)" $(ARGS)
 
-grading: $(GRADING) ## grade a synthetic class of all kinds from end to end (5 minutes)
+grading: $(GRADING) ## grade a synthetic class of all kinds from end to end (15 minutes)
 	$(BIN)/python -m pytest tests/grading $(ARGS)
 
 bench: $(REFERENCE) ## speed, side by side with PyTorch and ONNX Runtime; tables and pictures in bench/ (half an hour)
