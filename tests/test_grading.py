@@ -200,6 +200,13 @@ def test_a_clean_notebook_has_every_released_cell_once_and_the_students_between_
     assert any("deleted cells: L0-same_padding" in r for r in remarks)
 
 
+def test_half_a_character_does_not_reach_a_file():
+    cells, _ = collect.parsed(
+        b'{"nbformat": 4, "cells": [{"cell_type": "code", "source": "x = \'\\ud800\'"}]}'
+    )
+    assert cells[0]["source"] == "x = '?'"
+
+
 @pytest.mark.parametrize(
     ("cell", "runs"),
     [

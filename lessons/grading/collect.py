@@ -169,7 +169,8 @@ def plain_cell(cell: Any) -> dict[str, Any] | None:
         ("code" if cell["cell_type"] == "code" else "markdown"),
         inside(cell, "metadata", "nbgrader", "grade_id"),
     )
-    return {"kind": kind, "source": source, "grade_id": id if isinstance(id, str) else None}
+    text = source.encode("utf-8", "replace").decode()  # halves of a character cannot be written to a file
+    return {"kind": kind, "source": text, "grade_id": id if isinstance(id, str) else None}
 
 
 def inside(value: Any, *keys: str) -> Any:
