@@ -1,10 +1,14 @@
 // What a page must not have, as a list of sentences: too little contrast, pictures without words, fields without names.
 () => {
   const wrong = [], canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d", { willReadFrequently: true });
+  const known = new Map();
   const rgba = (colour, under = null) => {  // any CSS colour, over another
+    const key = `${colour} over ${under}`;
+    if (known.has(key)) return known.get(key);
     canvas.clearRect(0, 0, 1, 1);
     for (const one of [under, colour]) if (one) { canvas.fillStyle = one; canvas.fillRect(0, 0, 1, 1); }
-    return [...canvas.getImageData(0, 0, 1, 1).data];
+    known.set(key, [...canvas.getImageData(0, 0, 1, 1).data]);
+    return known.get(key);
   };
   const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
