@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lessons import source
+from lessons import claims, source
 from lessons.catalogue import LESSONS, Exercise, every, folders
 from mini_nn.files import written_whole
 
@@ -161,7 +161,9 @@ def presented(exercise: Exercise) -> str:
 
 
 def reward(lesson: str) -> list[tuple[str, str]]:
-    """The last cells: the student's functions in a real network."""
+    """The last cells: the student's functions in a real network.  The capstone has none."""
+    if not lesson_exercises(lesson):
+        return []
     rows = "".join(f'    "{e.id}": {e.name},\n' for e in lesson_exercises(lesson) if e.mine)
     call = f"mine.show({{\n{rows}}})" if rows else "mine.show()  # what has passed in work/"
     return [("markdown", REWARD), ("code", f"from lessons import mine\n\n{call}")]
@@ -191,7 +193,11 @@ def artefacts() -> dict[str, str]:
     """Everything that is stored in the repository: path -> text."""
     made = {f"notebooks/{folder}.ipynb": notebook(lesson) for lesson, folder in folders().items()}
     readme = (LESSONS / "README.md").read_text("utf-8")
-    return made | {"lessons/README.md": TABLE.sub(lambda _: table(), readme)}
+    titles = {lesson: title(lesson) for lesson in folders()}
+    return made | {
+        "lessons/README.md": TABLE.sub(lambda _: table(), readme),
+        "lessons/CLAIMS.md": claims.page(titles),
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -77,4 +77,4 @@ def test_in_the_students_notebook_nothing_is_written_yet_and_nothing_else_fails(
         assert "not written yet" in text, f"{call}: {text}"
     shown = [said(cell) for cell in book.cells if cell.source.startswith('show("')]
     assert all("not passed yet" in text for text in shown)
-    assert "can be used yet" in said(book.cells[-1])
+    assert "can be used yet" in said(book.cells[-1]) or not found  # the capstone asks for no function
