@@ -328,7 +328,9 @@ def test_pointwise_kernels(m, k, n, gated, kind, rng):
     g, by = rng.standard_normal((m, n)).astype(np.float32), rng.standard_normal((3, n)).astype(np.float32)
     out, other = with_fence(m, k)
     plus = rng.standard_normal((m, k)).astype(np.float32) if kind == bend.RAW else x[:0]
-    dw, sums, dgate = pointwise.backward(g, z, by, x, fold, kind, gate, pixels, w, plus, out, True)
+    dw, sums, dgate = pointwise.backward(
+        g, z, by, x, fold, kind, gate, pixels, w, plus, out, True, Arena().empty
+    )
     dz = (g * by[0].astype(np.float64)) + z * by[1].astype(np.float64) + by[2]
     near(dw, seen.T @ dz)
     d = dz @ w.T.astype(np.float64)

@@ -52,7 +52,7 @@ class Pointwise:
         more, learn = NOTHING if plus is None else flat(plus), conv.weight.trainable
         return Back(
             *pointwise.backward(
-                flat(g), flat(z), by, x.rows, x.fold, x.kind, x.gate, x.pixels, conv.weight.value, more, flat(out), learn
+                flat(g), flat(z), by, x.rows, x.fold, x.kind, x.gate, x.pixels, conv.weight.value, more, flat(out), learn, x.arena.empty
             )
         )  # fmt: skip
 
@@ -123,7 +123,7 @@ class Standard:
         seen, w = Standard.side_by_side(conv, x)
         spread = x.arena.empty(*seen.z.shape) if len(out) else NOTHING
         dw, *_ = pointwise.backward(
-            flat(g), flat(z), by, seen.rows, x.fold, RAW, NOTHING, 1, w, NOTHING, flat(spread), conv.weight.trainable
+            flat(g), flat(z), by, seen.rows, x.fold, RAW, NOTHING, 1, w, NOTHING, flat(spread), conv.weight.trainable, x.arena.empty
         )  # fmt: skip
         if len(out):
             k, c = conv.kernel_size, conv.weight.shape[2]

@@ -15,6 +15,7 @@ from mini_nn.layers import BatchNorm, DepthwiseConv2D
 from mini_nn.ops import Array
 
 KINDS = ("norm", "bias", "depthwise")  # what no_decay may name
+PIECE = 1 << 15  # numbers that are moved at a time
 Memory = dict[str, Any]  # arrays of the parameter's shape, and "steps", the number of its steps
 
 
@@ -50,11 +51,24 @@ class Optimiser(ABC):
                 self.memory[p] = self.blank(w)
             s = self.memory[p]
             s["steps"] += 1
-            if self.weight_decay and its.kind not in self.no_decay:
-                w, g = self.decay(w, g)
-            p.value = self.update(w, g, s)
+            decays = bool(self.weight_decay) and its.kind not in self.no_decay
+            p.value = self.by_pieces(w, g, s, decays)
         for p in identified(self.model):
             p.grad = None
+
+    def by_pieces(self, w: Array, g: Array, s: Memory, decays: bool) -> Array:
+        """The new w.  All is number by number, so a cacheful at a time: what is computed on the way never leaves the cache."""
+        new, old = np.empty(w.shape, w.dtype), {k: a for k, a in s.items() if isinstance(a, np.ndarray)}
+        kept = {k: np.empty(w.shape, a.dtype) for k, a in old.items()}
+        for start in range(0, w.size, PIECE):
+            here = slice(start, start + PIECE)
+            part = {**s, **{k: a.reshape(-1)[here] for k, a in old.items()}}
+            some = w.reshape(-1)[here], g.reshape(-1)[here]
+            new.reshape(-1)[here] = self.update(*(self.decay(*some) if decays else some), part)
+            for k, a in kept.items():
+                a.reshape(-1)[here] = part[k]
+        s.update(kept)
+        return new
 
     def decay(self, w: Array, g: Array) -> tuple[Array, Array]:
         """The penalty weight_decay / 2 |w|^2 adds weight_decay w to the gradient."""

@@ -5,6 +5,8 @@ L2 cache.  On the way back the same block of dL/dz serves both products, and dL/
 activation and summed up for the BatchNorm before it.  The products are the tiles of kernels/tiles/pointwise.py.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numba import njit
 
@@ -16,7 +18,10 @@ from mini_nn.kernels.tiles.registers import LANES, load, spread, store, zeros
 from mini_nn.ops import Array
 
 BOUNDS = (np.float32(-np.inf), np.float32(np.inf))
-CACHE = 80_000  # floats of a block: most of an L2 cache
+CACHE = 160_000  # floats of a block and what is made of it: about an L2 cache
+TALL = 8 if LANES == 16 else 4  # rows of a tile of dw: AVX-512 has 32 registers, AVX2 16
+GAP = 16  # floats between rows of a block: rows that are a multiple of 4096 bytes apart push each other out of the L1 cache
+Loan = Callable[..., Array]  # shape -> an array that holds anything
 
 
 def spans(m: int, weights: int) -> int:
@@ -36,100 +41,120 @@ def forward(
 
 def backward(
     g: Array, z: Array, by: Array, x: Array, fold: Array, kind: int, gate: Array, pixels: int, w: Array,
-    plus: Array, out: Array, learn: bool,
+    plus: Array, out: Array, learn: bool, loan: Loan,
 ) -> tuple[Array, Array, Array]:  # fmt: skip
     """Return (dw, sums (2, K) for the BatchNorm before, dgate), and put dL/dx, or dL/du of x = act(u), into out.
 
     Where there are gates, out is dL/d(gated x) and dgate its share for the gates.  plus: added to out (RAW only).
     """
-    k, n = w.shape
-    parts = np.zeros((spans(len(x), w.size), 2, k))
-    dw = np.zeros((len(parts), k, n) if learn else (len(parts), 0, n), np.float32)
-    dgate = np.zeros((len(parts), *gate.shape))
+    (k, n), count = w.shape, spans(len(x), w.size)
+    panels = -(-n // PANEL)
+    parts, dgate = np.zeros((count, 2, k)), np.zeros((count, *gate.shape))
+    dw = loan(count, panels * k, PANEL) if learn else np.zeros((count, 0, PANEL), np.float32)
+    turned = loan(-(-k // PANEL) * (1 + n), PANEL) if len(out) else np.zeros((0, PANEL), np.float32)
+    if len(out):
+        share(_turn, -(-k // PANEL), n * PANEL, w, turned)
     share(
-        _backward, len(parts), 2 * len(x) * w.size // len(parts), g, z, by, x, fold, kind, gate, pixels,
-        pack(np.ascontiguousarray(w.T)), plus, out, dw, parts, dgate,
+        _backward, count, 2 * len(x) * w.size // count, g, z, by, x, fold, kind, gate, pixels, turned, plus,
+        out, dw, parts, dgate,
     )  # fmt: skip
-    return dw.sum(0), parts.sum(0), dgate.sum(0)
+    if learn:
+        dw = np.ascontiguousarray(dw.sum(0).reshape(panels, k, PANEL).swapaxes(0, 1).reshape(k, -1)[:, :n])
+    return dw, parts.sum(0), dgate.sum(0)
 
 
-def block(k: int, n: int) -> int:
-    return max(48, min(192, CACHE // (3 * k + 2 * n) // 12 * 12))
+@kernel
+def _turn(w, packed, start, stop):
+    """packed = pack(w.T), panels start:stop."""
+    k, n = w.shape
+    for p in range(start, stop):
+        top = p * (1 + n)
+        for j in range(PANEL):
+            i = p * PANEL + j
+            packed[top, j] = 0
+            for c in range(n):
+                packed[top + 1 + c, j] = w[i, c] if i < k else 0
 
 
-_block = njit(nogil=True)(block)
+@njit(nogil=True)
+def room(k, n):
+    """An array (rows of a block, k)."""
+    height = max(48, min(192, CACHE // (3 * k + 2 * n) // 12 * 12))
+    return np.empty((height, k + GAP), np.float32)[:, :k]
+
+
+@njit(nogil=True)
+def read(x, top, high, fold, kind, gate, pixels, y):
+    """Rows top : top + high of x as the convolution sees them."""
+    if kind == RAW:
+        y[:high] = x[top : top + high]
+    else:
+        activate(x, top, high, fold, kind, gate, pixels, y, 0)
 
 
 @kernel
 def _forward(x, fold, kind, gate, pixels, packed, z, parts, wanted, start, stop):
-    (m, k), n, none = x.shape, z.shape[1], z[:0]
-    height, panels = _block(k, n), -(-n // PANEL)
-    bent = np.empty((height, k), np.float32)
+    (m, k), n = x.shape, z.shape[1]
+    bent, panels = room(k, n), -(-n // PANEL)
     for span in range(start, stop):
         last = m * (span + 1) // len(parts)
-        for top in range(m * span // len(parts), last, height):
-            high = min(height, last - top)
-            if kind == RAW:
-                rows(
-                    x[top : top + high], packed, z[top : top + high], none, CLAMP, BOUNDS, 0, high, 0, panels
-                )
-            else:
-                activate(x, top, high, fold, kind, gate, pixels, bent, 0)
-                rows(bent[:high], packed, z[top : top + high], none, CLAMP, BOUNDS, 0, high, 0, panels)
+        for top in range(m * span // len(parts), last, len(bent)):
+            high = min(len(bent), last - top)
+            read(x, top, high, fold, kind, gate, pixels, bent)
+            rows(bent[:high], packed, z[top : top + high], z[:0], CLAMP, BOUNDS, 0, high, 0, panels)
             if wanted:
                 moments(z, top, high, parts[span])
 
 
 @njit(nogil=True, forceinline=True)
-def outer(xt, dz, dw, n, k, j, tall, vecs):
+def outer(xt, dz, dw, n, i, j, top, tall, vecs):
     """A tile of dw += x.T @ dz, over n rows: these by themselves first, so that few roundings add up."""
-    total, wide = zeros(tall, vecs), dw.shape[1] - j
+    total, wide = zeros(tall, vecs), dz.shape[1] - j
     if wide >= vecs * LANES:
-        for i in range(n):
-            total += spread(xt, k, i, tall) * load(dz, i, j, 1, vecs)
-        store(dw, k, j, load(dw, k, j, tall, vecs) + total)
+        for r in range(n):
+            total += spread(xt, i, r, tall) * load(dz, r, j, 1, vecs)
     else:
-        for i in range(n):
-            total += spread(xt, k, i, tall) * load(dz, i, j, 1, vecs, wide)
-        store(dw, k, j, load(dw, k, j, tall, vecs, wide) + total, wide)
+        for r in range(n):
+            total += spread(xt, i, r, tall) * load(dz, r, j, 1, vecs, wide)
+    store(dw, top + i, 0, load(dw, top + i, 0, tall, vecs) + total)
 
 
 @njit(nogil=True)
 def weights(x, dz, dw, n):
-    """dw += x[:n].T @ dz[:n]."""
-    xt, (k, width) = x.T, dw.shape
-    for j in range(0, width, PANEL):
-        for i in range(0, k - 3, 4):
-            outer(xt, dz, dw, n, i, j, 4, 2)
-        for i in range(k // 4 * 4, k):
-            outer(xt, dz, dw, n, i, j, 1, 2)
+    """dw += x[:n].T @ dz[:n], in panels of columns below one another: in the order in which it is visited."""
+    xt, k = x.T, x.shape[1]
+    for p in range(len(dw) // k):
+        j = p * PANEL
+        if dz.shape[1] - j > LANES:
+            for i in range(0, k - TALL + 1, TALL):
+                outer(xt, dz, dw, n, i, j, p * k, TALL, 2)
+        else:
+            for i in range(0, k - TALL + 1, TALL):
+                outer(xt, dz, dw, n, i, j, p * k, TALL, 1)
+        for i in range(k // TALL * TALL, k):
+            outer(xt, dz, dw, n, i, j, p * k, 1, 2)
 
 
 @kernel
 def _backward(g, z, by, x, fold, kind, gate, pixels, packed, plus, out, dw, parts, dgate, start, stop):
     (m, k), n = x.shape, z.shape[1]
-    height, panels = _block(k, n), -(-k // PANEL)
-    dz, bent, slope = (
-        np.empty((height, n), np.float32),
-        np.empty((height, k), np.float32),
-        np.empty((height, k), np.float32),
-    )
+    dz, bent, slope, panels = room(n, k), room(k, n), room(k, n), -(-k // PANEL)
+    height = min(len(dz), len(bent))
     for span in range(start, stop):
         last = m * (span + 1) // len(parts)
+        dw[span] = 0
         for top in range(m * span // len(parts), last, height):
             high = min(height, last - top)
             norm_back(g, z, top, high, by, dz, 0)
-            if kind == RAW:
-                if len(dw[span]):
-                    weights(x[top : top + high], dz, dw[span], high)
+            if len(gate):
+                activate(x, top, high, fold, kind, gate[:0], pixels, slope, 0)
+                gated(slope, gate, top, high, pixels, bent)
+            elif kind == RAW:
+                read(x, top, high, fold, kind, gate, pixels, bent)
             else:
-                if len(gate):
-                    activate(x, top, high, fold, kind, gate[:0], pixels, slope, 0)
-                    gated(slope, gate, top, high, pixels, bent)
-                else:
-                    both(x, top, high, fold, kind, bent, slope, 0)
-                if len(dw[span]):
-                    weights(bent, dz, dw[span], high)
+                both(x, top, high, fold, kind, bent, slope, 0)
+            if len(dw[span]):
+                weights(bent, dz, dw[span], high)
             if len(out):
                 here = out[top : top + high]
                 more = plus[top : top + high] if len(plus) else plus
