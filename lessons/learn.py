@@ -99,6 +99,8 @@ def lesson_named(word: str) -> str:
     lesson = f"L{int(word.lstrip('Ll') or -1)}" if word.lstrip("Ll").isdecimal() else word
     if lesson not in folders():
         raise ValueError(f"there is no lesson {word!r}; there are {', '.join(folders())}")
+    if not build.lesson_exercises(lesson):
+        raise ValueError(f"{lesson} has no functions to write: open notebooks/{folders()[lesson]}.ipynb")
     return lesson
 
 
@@ -113,8 +115,9 @@ def listed(progress: Progress) -> str:
     """Every exercise with its points and what the last check said."""
     lines = []
     for lesson in folders():
-        lines.append(f"\n{build.title(lesson)}")
-        for e in build.lesson_exercises(lesson):
+        some = build.lesson_exercises(lesson)
+        lines += [f"\n{build.title(lesson)}"] if some else []
+        for e in some:
             mark = ">" if e.id == progress.current else " "
             part, points = "core" if e.core else "extra", f"{e.points} point{'s' * (e.points != 1)}"
             state = "" if progress.kind(e.id) == "not written" else progress.kind(e.id)

@@ -130,7 +130,8 @@ def test_the_solution_is_shown_after_passing_only(type_, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [("check", "L9.nothing"), ("reset",), ("hint", "L0"), ("list", "--lesson", "77")]
+    "words",
+    [("check", "L9.nothing"), ("reset",), ("hint", "L0"), ("list", "--lesson", "77"), ("--lesson", "99")],
 )
 def test_what_is_not_understood_gets_a_sentence(type_, words):
     code, said = type_(*words)
