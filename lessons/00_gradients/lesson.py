@@ -160,7 +160,7 @@ exercise("L0.numeric_grad")
 #
 # There is a way around. Let the step be imaginary: for a function made of plus, times, exp and the like,
 #
-#     f(x + ih) = f(x) + ih f'(x) - h^2 f''(x) / 2 - ...          so          f'(x) = Im f(x + ih) / h
+#     f(x + ih) = f(x) + ih f'(x) - h^2 f''(x) / 2 - ...   so   f'(x) = Im f(x + ih) / h
 #
 # Nothing is subtracted, so nothing cancels, and `h` may be as small as one likes [3]. NumPy takes complex numbers
 # without being asked.
@@ -172,9 +172,8 @@ exercise("L0.numeric_grad")
 rng = np.random.default_rng(1)
 x, dy = rng.normal(size=(4, 3, 2, 2)), rng.normal(size=(4, 3, 2, 2))
 gamma, beta = np.array([1.5, -0.7]), np.array([0.2, 0.1])
-exact = batch_norm.backward(dy, x, gamma, beta)[
-    0
-]  # the library's, which the rest of this lesson puts to the test
+# the library's, which the rest of this lesson puts to the test
+exact = batch_norm.backward(dy, x, gamma, beta)[0]
 
 
 directions = np.eye(x.size).reshape(-1, *x.shape)  # one number of x at a time
