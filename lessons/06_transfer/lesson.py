@@ -649,7 +649,7 @@ def on_photographs(folder, seeds=(0, 1, 2), sizes=(5, 10, 30, 100), model="effic
     return {"cells": found, "date": time.strftime("%Y-%m-%d"), "data": str(folder), "model": model}
 
 
-def photograph_curves(found, watched, title):
+def photograph_curves(found, watched, title, seen=""):
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.9), sharey=True)
     by_size(left, found["cells"], "photographs a class")
     left.set_ylabel("accuracy on other photographs")
@@ -679,8 +679,7 @@ def photograph_curves(found, watched, title):
     figure.tight_layout()
     picture(
         figure,
-        alt=f"{title}. Left: accuracy against photographs a class for A, B, C and scratch, with 95 % intervals. Right: accuracy after each epoch at {watched} a class. In the stored results B and C lie on top, far above scratch up to "
-        "30 a class; A begins high and flattens; scratch needs 100 a class to reach A.",
+        alt=f"{title}. Left: accuracy against photographs a class for A, B, C and scratch, with 95 % intervals. Right: accuracy after each epoch at {watched} a class. {seen}",
     )
 
 
@@ -698,7 +697,10 @@ else:
     print(f"stored results of {found['date']}: {found['data']}; {found['model']}; {found['machine']}")
     table(found["cells"])
     photograph_curves(
-        found, 30, f"Stored results of {found['date']}: hands, {found['model']}, 600 photographs to judge by"
+        found,
+        30,
+        f"Stored results of {found['date']}: hands, {found['model']}, 600 photographs to judge by",
+        "B and C lie on top, far above scratch up to 30 a class; A begins high and flattens; scratch needs 100 a class to reach A.",
     )
 
 # %% [markdown]
