@@ -408,7 +408,7 @@ EXERCISES = (
         (
             "Which array has an axis for the image, the output's row and column, the tap's row and column, and the channel? What does reshape make of it?",
             "An empty array (N, OH, OW, K, K, I). For each tap one assignment fills a slice of it from the padded input.",
-            "columns[:, :, :, a, b] = xp[window(a, b, out, stride)], then reshape to two axes.",
+            "For each tap (a, b) write what window(a, b, out, stride) cuts out of the padded input to columns[:, :, :, a, b]; then reshape to two axes.",
         ),
         points=3,
         minutes=15,
