@@ -213,6 +213,8 @@ def main(names: list[str]) -> int:
     path = RESULTS / "gain_against_cost.json"
     found = json.loads(path.read_text()) if path.exists() else {}
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    if hasattr(os, "getloadavg"):  # not on Windows
+        machine += f", {os.getloadavg()[1]:.0f} programs running before"
     for name in names or PARTS:
         found[name] = {"date": str(date.today()), "machine": machine, "found": PARTS[name]()}
         found = {name: found[name] for name in PARTS if name in found}
