@@ -53,7 +53,7 @@ notebooks: $(STAMP) ## notebooks/ and solutions/ from the lessons' sources
 	$(BIN)/python -m lessons.build
 
 course: $(COURSE) ## run every lesson and every notebook, and measure again the checks that have changed
-	MPLBACKEND=Agg $(BIN)/python -m pytest tests/course $(ARGS)
+	MPLBACKEND=Agg $(BIN)/python -m pytest tests/course --durations=0 --durations-min=5 $(ARGS)
 	$(BIN)/python tools/mutation_score.py
 
 scores: $(STAMP) ## how many small faults each exercise's check catches, into results/
