@@ -436,3 +436,14 @@ def test_a_function_counts_as_it_is_at_its_check_and_later_only_if_there_was_non
 def test_a_function_that_is_not_there_is_told_with_the_cell_that_fails():
     ran = run.run([(1, "def relu_backward(dy, x:\n    return dy"), RIGHT[1]], IDS)
     assert "cell 1 raises SyntaxError (line 1)" in run.judged(ran, IDS, POINTS)[0]["text"]
+
+
+def test_what_runs_a_submission_cannot_be_taken_over_by_its_names():
+    code = """import sys
+for module in list(sys.modules.values()):
+    for name in ("judge", "find", "used", "tell", "pack_outcome", "disarmed", "limit_time"):
+        if name in vars(module):
+            setattr(module, name, None)
+"""
+    ran = run.run([(1, code), *((i + 1, text) for i, text in RIGHT)], IDS)
+    assert [row["points"] for row in run.judged(ran, IDS, POINTS)] == [2, 2]

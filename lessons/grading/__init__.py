@@ -16,7 +16,7 @@ HIDDEN = 19_49  # the seed of the cases that count; notebooks check themselves o
 ELSEWHERE = "check(...) in your notebook says more about it, on other numbers."
 PLAIN = {
     "passed": "",
-    "not written": "It is not written yet.",
+    "not written": "",
     "shape": f"An output has the wrong shape. {ELSEWHERE}",
     "dtype": f"An output holds the wrong kind of number. {ELSEWHERE}",
     "mutated": "It writes to one of its arguments: make a new array, a + b and not a += b.",
@@ -34,9 +34,7 @@ def told(result: Result, error: str = "") -> str:
         return f"{known.what} {known.look}"
     if result.kind == "not written" and error:
         return f"There is no function of that name: {error}."
-    return PLAIN.get(result.kind) or (
-        f"It raises {error}." if error else "" if result.passed else "It cannot be run."
-    )
+    return PLAIN.get(result.kind, f"It raises {error}." if error else "It cannot be run.")
 
 
 def hidden(id: str, function: Any) -> None:

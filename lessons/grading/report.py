@@ -91,7 +91,7 @@ def said(row: dict[str, Any]) -> str:
 
 
 def remarks(s: Submission, result: dict[str, Any]) -> str:
-    seen = [f"{where} {what}" for where, what, _ in result["incidents"]]
+    seen = dict.fromkeys(f"{where} {what}" for where, what, _ in result["incidents"])
     return "; ".join([*([f"not graded: {s.problem}"] if s.problem else []), *s.remarks, *seen])
 
 

@@ -55,7 +55,9 @@ def run(cells: list[list[Any]], ids: list[str], folder: str, tell: Callable[...,
         lambda what, which: tell(incident=what, which=which),
     ).up()
 
-    names, left = {"__name__": "__main__", "display": nothing, "get_ipython": nothing}, list(ids)
+    sys.modules["__main__"] = main = types.ModuleType("__main__")  # this file's own names are nobody's
+    names, left = vars(main), list(ids)
+    names |= {"display": nothing, "get_ipython": nothing}
     for number, source, *checked in cells:
         tell(at=number)
         limit_time()
