@@ -30,8 +30,9 @@ myst_enable_extensions = ["dollarmath", "attrs_block"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
+autodoc_typehints = "none"  # the docstrings say shapes, the sources types
 
+html_domain_indices = html_use_index = False
 html_theme = "sphinx_book_theme"
 html_static_path = [str(HERE / "static")]
 html_css_files = ["site.css"]
