@@ -422,12 +422,14 @@ exercise("L9.ten_crop")
 # Now with digits: 28 x 28 from 32 x 32, as in training. *Predict* two numbers, in points: what do the five views bring? What do the ten?
 
 # %%
-views = crops.ten(x_valid, 28)
+views = crops.ten(x_valid[::2], 28)  # every second digit, to save time
 seen = np.stack(
     [[probabilities(network(view)) for view in views] for network in networks]
 )  # (network, view, n, class)
 WAYS = {"centre": [4], "centre, mirrored": [4, 9], "five": range(5), "ten": range(10)}
-looked = {way: (seen[:, list(which)].mean(1).argmax(2) == y_valid).mean(1) for way, which in WAYS.items()}
+looked = {
+    way: (seen[:, list(which)].mean(1).argmax(2) == y_valid[::2]).mean(1) for way, which in WAYS.items()
+}
 for way, scores in looked.items():
     print(
         f"{way:<17} {len(WAYS[way]):>2} passes: {scores.mean():.1%} ({scores.min():.1%} to {scores.max():.1%})"
@@ -631,7 +633,7 @@ def timed(keys, rounds):
 
 rng = np.random.default_rng(0)
 built = {key: init.initialize(models.build(key[0], width_mult=key[1]), rng) for key in TOP1}
-runs = timed(TOP1, rounds=6)
+runs = timed(TOP1, rounds=5)
 FULL = ("mobilenet_v2", 1.0, 224)
 budget = 0.6 * float(np.quantile(runs[FULL][1:], 0.9))
 kept = library("within_budget")({key: (TOP1[key], runs[key]) for key in TOP1}, budget, 0.9)
