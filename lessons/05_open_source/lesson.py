@@ -287,8 +287,8 @@ assert high - low > 0.25
 exercise("L5.first_divergence")
 
 # %% [markdown]
-# **The library's version** is what the tests of this project use when PyTorch is installed. Here it has to find three planted mistakes in the
-# real network: another framework's padding, another framework's eps, and one single depthwise kernel, transposed, in the middle.
+# **The library's version** now has to find three planted mistakes in the real network:
+# another framework's padding, another framework's eps, and one single depthwise kernel, transposed, in the middle.
 
 # %%
 hopper = prepare(get_sample_data("grace_hopper.jpg", asfileobj=False))[None]  # it comes with matplotlib
