@@ -52,11 +52,10 @@ lesson: $(STAMP) ## your file of lesson N=00 in work/, checked whenever you save
 notebooks: $(STAMP) ## notebooks/ and solutions/ from the lessons' sources
 	$(BIN)/python -m lessons.build
 
-course: $(COURSE) ## run every lesson and every notebook, and measure again the checks that have changed
+course: $(COURSE) ## run every lesson and every notebook
 	MPLBACKEND=Agg $(BIN)/python -m pytest tests/course --durations=0 --durations-min=5 $(ARGS)
-	$(BIN)/python tools/mutation_score.py
 
-scores: $(STAMP) ## how many small faults each exercise's check catches, into results/
+scores: $(STAMP) ## how many small faults each exercise's check catches, into results/; only what has changed
 	$(BIN)/python tools/mutation_score.py $(ARGS)
 
 release: $(GRADING) ## the exercises of lesson N=00 as an nbgrader assignment, in classroom/
