@@ -60,6 +60,8 @@ def main() -> int:
     start = time.monotonic()
     folder = OUT / f"{args.out.name}-source"
     gather(folder)
+    if (args.out / "objects.inv").exists():  # an older site: its pages must not stay among the new ones
+        shutil.rmtree(args.out)
     code = sphinx(folder, args.out, "off" if args.quick else "cache")
     if code == 0:
         size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())
