@@ -38,6 +38,7 @@ import json
 import os
 import sys
 import time
+from itertools import pairwise
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small matrices: one thread is faster than several
 
@@ -70,7 +71,7 @@ T95 = {
 }  # Student's t for a two-sided 95 % interval, by the number of seeds
 RESULTS = LESSONS.parent / "results"  # in a clone
 # Your own photographs, a folder with a sub-folder for each class: python lesson.py --photos FOLDER, or write the folder here
-PHOTOS = sys.argv[sys.argv.index("--photos") + 1] if "--photos" in sys.argv else None
+PHOTOS = next((word for before, word in pairwise(sys.argv) if before == "--photos"), None)
 assert sum(e.minutes for e in exercises() if e.lesson == "L6" and e.core) == 47
 
 # %% [markdown]

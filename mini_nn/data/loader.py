@@ -1,7 +1,7 @@
 """Batches, made by threads while the network trains on the ones before."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event, current_thread
 from typing import Any
@@ -67,7 +67,7 @@ class Loader:
         whole, rest = divmod(len(self.split), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Generator[Batch]:
         epoch = self.epoch
         order = np.arange(len(self.split))
         if self.shuffle:
