@@ -26,7 +26,7 @@ FEW = ("ours", "torch, tuned malloc", "ONNX Runtime")
 def networks(quick: bool) -> Iterator[tuple[Contest, Task, int]]:
     """Whole networks."""
     names = ["v2"] if quick else list(NETWORKS)
-    rounds = 3 if quick else 9
+    rounds = 3 if quick else 7
     with Contest(list(PLAYERS)) as everyone:
         for name in names:
             for batch in (1, 16):
@@ -46,9 +46,9 @@ def layers(quick: bool) -> Iterator[tuple[Contest, Task, int]]:
             f"norm {u.split()[1]} {u.split('->')[1].split()[0]}->{u.split('->')[1]}" for u in every[::4]
         )
     )
-    with Contest(FEW) as three:
+    with Contest(("ours", "torch, BN folded")) as two:
         for unit in every:
-            yield three, Task("predict", unit), 3
+            yield two, Task("predict", unit), 3
     with Contest(("ours", "readable", "torch, tuned malloc")) as some:
         for unit in every + [norm for norm in norms if not norm.endswith("linear")]:
             for what in ("forward", "backward"):
@@ -71,6 +71,9 @@ def scaling(quick: bool) -> Iterator[tuple[Contest, Task, int]]:
                 yield three, task, 3
 
 
+PARTS = {part.__name__: part for part in (networks, layers, scaling)}
+
+
 def measured(part: Callable[[bool], Iterator[tuple[Contest, Task, int]]], quick: bool) -> list[Times]:
     bar = tqdm(part(quick), part.__name__, unit=" tasks")
     found = []
@@ -91,12 +94,16 @@ def main() -> int:
     parser.add_argument(
         "--quick", action="store_true", help="v2 alone, few rounds: two minutes; stores nothing"
     )
-    quick = parser.parse_args().quick
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (all)")
+    args = parser.parse_args()
+    quick, asked = args.quick, args.parts or list(PARTS)
+    if unknown := set(asked) - PARTS.keys():
+        parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     began = time.perf_counter()
     roofs = machine()
     parts = {
-        part.__name__: report.with_bounds([times.to_json() for times in measured(part, quick)], roofs)
-        for part in (networks, layers, scaling)
+        name: report.with_bounds([t.to_json() for t in measured(part, quick)] if name in asked else [], roofs)
+        for name, part in PARTS.items()
     }
     results: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),
@@ -113,7 +120,8 @@ def main() -> int:
         for path, content in (("results.json", json.dumps(results, indent=1) + "\n"), ("README.md", text)):
             with written_whole(FOLDER / path) as file:
                 file.write(content.encode())
-        report.pictures(results, FOLDER)
+        if results["layers"] and results["scaling"]:
+            report.pictures(results, FOLDER)
     return 0
 
 

@@ -102,13 +102,13 @@ def onnx(task: Task) -> Run:
 
     import onnxruntime
 
-    from mini_nn import export
+    from mini_nn.export import writing
 
     if task.what != "predict":
         raise ValueError("ONNX Runtime only predicts")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "net.onnx")
-        path.write_bytes(export.built(task.model(), task.shape, False, {}).SerializeToString())
+        path.write_bytes(writing.built(task.model(), task.shape, False, {}).SerializeToString())
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = THREADS
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
