@@ -145,6 +145,16 @@ def test_predict_notices_training_and_a_new_size():
         assert difference(keeping.predict(model, x), model(x)) < 1e-4
 
 
+def test_predict_notices_weights_that_change_places():
+    model = settled(models.build("mobilenet_v2", num_classes=3, width_mult=0.35))
+    x = images(2, 32, 32)
+    keeping.predict(model, x)
+    for name in ("stem.conv.weight", "stages.1.0.expand.conv.weight", "classifier.weight"):
+        weight = dict(named_arrays(model))[name].value
+        weight[...] = weight[..., ::-1].copy()  # the same numbers in another order
+        assert difference(keeping.predict(model, x), model(x)) < 1e-4
+
+
 def test_predict_leaves_what_is_no_network_as_it_is():
     softmax, x = Softmax(), images(1, 2, 3)
     np.testing.assert_array_equal(keeping.predict(softmax, x), softmax(x))
