@@ -37,7 +37,7 @@ import numpy as np
 from PIL import Image
 
 from lessons import picture
-from mini_nn import data, export, folder_check, metrics, transfer, weights
+from mini_nn import data, export, folder_check, metrics, transfer
 from mini_nn.core import named_arrays
 
 rubric = importlib.import_module("lessons.99_capstone.rubric")
@@ -238,10 +238,9 @@ if PHOTOS is None:
 #
 # Then try B (L6) in place of A: `transfer.fit(..., "B", ...)`. Does its gain survive its interval? That is your third answer.
 #
+# The network that all this began with, EfficientNet-Lite0, is under the Apache-2.0 licence: name it in your report.
+#
 # **Sources**: Guo et al. 2017, *On Calibration of Modern Neural Networks* (temperature, section 4.2).
 # %%
-weights.pretrained(
-    "efficientnet_lite0"
-)  # the network that all this began with; its licence is Apache-2.0: name it in your report
 if PHOTOS is None:
     shutil.rmtree(WORK)
