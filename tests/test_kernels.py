@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from mini_nn import kernels
-from mini_nn.kernels import batch_norm, conv, depthwise, swish
+from mini_nn.kernels import batch_norm, conv, depthwise, pointwise, swish
 from mini_nn.ops import batch_norm as plain_batch_norm
 from mini_nn.ops import conv as plain_conv
 from mini_nn.ops import depthwise as plain_depthwise
+from mini_nn.ops import pointwise as plain_pointwise
 from mini_nn.ops import swish as plain_swish
 
 SHAPES = [(1, 1, 1, 1), (2, 1, 7, 3), (1, 6, 1, 5), (3, 7, 8, 9), (2, 33, 34, 16)]
@@ -64,6 +65,17 @@ def test_conv_twins_agree(shape, dtype, window, rng):
     dy = rng.standard_normal(y.shape).astype(dtype)
     same([conv.forward(x, w, *how)], [y], dtype)
     same(conv.backward(dy, x, w, *how), plain_conv.backward(dy, x, w, *how), dtype)
+
+
+@pytest.mark.parametrize("outputs", [1, 16, 33, 70])
+def test_pointwise_twins_agree(shape, dtype, outputs, rng):
+    x, w = rng.standard_normal(shape).astype(dtype), rng.standard_normal((shape[3], outputs)).astype(dtype)
+    y = plain_pointwise.forward(x, w)
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    same([pointwise.forward(x, w)], [y], dtype)
+    same(pointwise.backward(dy, x, w), plain_pointwise.backward(dy, x, w), dtype)
+    features = x[:, 0, 0]
+    same([pointwise.forward(features, w)], [plain_pointwise.forward(features, w)], dtype)
 
 
 @pytest.mark.parametrize("own", [False, True])

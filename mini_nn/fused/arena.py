@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from mini_nn.kernels import aligned
 from mini_nn.ops import Array
 
 
@@ -20,7 +21,7 @@ class Arena:
         try:
             block = self.free[size].pop()
         except (KeyError, IndexError):
-            block = np.empty(size, np.float32)
+            block = aligned(size)
         return np.asarray(Loan(block, self)).reshape(shape)
 
 

@@ -44,7 +44,10 @@ class Pointwise:
         """z, and (2, O) sums of z and z^2 if wanted."""
         w = conv.weight.value
         z = x.arena.empty(*x.z.shape[:3], w.shape[1])
-        return z, pointwise.forward(x.rows, x.fold, x.kind, x.gate, x.pixels, w, flat(z), wanted)
+        sums = pointwise.forward(
+            x.rows, x.fold, x.kind, x.gate, x.pixels, w, flat(z), wanted, x.arena.empty
+        )
+        return z, sums
 
     @staticmethod
     def backward(conv: Any, g: Array, z: Array, by: Array, x: Wave, plus: Array | None, out: Array) -> Back:
@@ -116,7 +119,7 @@ class Standard:
     def forward(conv: Any, x: Wave, wanted: bool) -> tuple[Array, Array]:
         seen, w = Standard.side_by_side(conv, x)
         z = x.arena.empty(*seen.z.shape[:3], w.shape[1])
-        return z, pointwise.forward(seen.rows, x.fold, RAW, NOTHING, 1, w, flat(z), wanted)
+        return z, pointwise.forward(seen.rows, x.fold, RAW, NOTHING, 1, w, flat(z), wanted, x.arena.empty)
 
     @staticmethod
     def backward(conv: Any, g: Array, z: Array, by: Array, x: Wave, plus: Array | None, out: Array) -> Back:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mini_nn.inference.arena import ALIGN, BUFFERS, lifetimes, places
+from mini_nn.inference.arena import BUFFERS, lifetimes, places
 from mini_nn.inference.lowering import Program
-from mini_nn.kernels import pool
+from mini_nn.kernels import aligned, pool
 from mini_nn.kernels.tiles.pointwise import FEW
 from mini_nn.kernels.tiles.program import program as compiled
 from mini_nn.kernels.tiles.table import COLUMNS, POINTWISE, SLOT, At
@@ -103,10 +103,3 @@ def with_others(work: Callable[[], None], threads: int) -> None:
     for other in others:
         if not other.cancel():
             other.result()
-
-
-def aligned(floats: int) -> Array:
-    """An array that begins where a cache line does: a vector that lies in two lines is read twice."""
-    whole = np.empty(floats + ALIGN, np.float32)
-    start = -(whole.ctypes.data // whole.itemsize) % ALIGN
-    return whole[start : start + floats]

@@ -25,6 +25,7 @@ from mini_nn.files import user_cache
 from mini_nn.ops import Array
 
 config: Any = numba.config
+LINE = 16  # floats in a cache line
 WORTH = 1 << 19  # inner steps below which waking a thread (about 60 us) costs more than it saves
 
 
@@ -83,6 +84,13 @@ def pool() -> ThreadPoolExecutor:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=pool.cache_clear)  # threads do not survive a fork
+
+
+def aligned(floats: int) -> Array:
+    """A float32 array that begins where a cache line does: a vector that lies in two lines is fetched twice."""
+    whole = np.empty(floats + LINE, np.float32)
+    start = -(whole.ctypes.data // whole.itemsize) % LINE
+    return whole[start : start + floats]
 
 
 def plain(*arrays: Array) -> list[Array]:

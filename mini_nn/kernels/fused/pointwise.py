@@ -12,15 +12,15 @@ from numba import njit
 
 from mini_nn.kernels import kernel, share
 from mini_nn.kernels.fused.bend import RAW, activate, both, give, moments, norm_back, slopes, take
+from mini_nn.kernels.fused.scratch import scratch
 from mini_nn.kernels.tiles.activation import CLAMP
-from mini_nn.kernels.tiles.pointwise import PANEL, pack, rows
+from mini_nn.kernels.tiles.pointwise import PANEL, rows
 from mini_nn.kernels.tiles.registers import LANES, load, spread, store, zeros
 from mini_nn.ops import Array
 
 BOUNDS = (np.float32(-np.inf), np.float32(np.inf))
 CACHE = 160_000  # floats of a block and what is made of it: about an L2 cache
 TALL = 8 if LANES == 16 else 4  # rows of a tile of dw: AVX-512 has 32 registers, AVX2 16
-GAP = 16  # floats between rows of a block: rows that are a multiple of 4096 bytes apart push each other out of the L1 cache
 Loan = Callable[..., Array]  # shape -> an array that holds anything
 
 
@@ -30,12 +30,12 @@ def spans(m: int, weights: int) -> int:
 
 
 def forward(
-    x: Array, fold: Array, kind: int, gate: Array, pixels: int, w: Array, z: Array, wanted: bool
+    x: Array, fold: Array, kind: int, gate: Array, pixels: int, w: Array, z: Array, wanted: bool, loan: Loan
 ) -> Array:
     """z = act(x) @ w into z; sums (2, N) of z and z^2 if wanted."""
     parts = np.zeros((spans(len(x), w.size), 2, w.shape[1]))
     steps = len(x) * w.size // len(parts)
-    share(_forward, len(parts), steps, x, fold, kind, gate, pixels, pack(w), z, parts, wanted)
+    share(_forward, len(parts), steps, x, fold, kind, gate, pixels, packed(w, loan), z, parts, wanted)
     return parts.sum(0)
 
 
@@ -51,36 +51,55 @@ def backward(
     panels = -(-n // PANEL)
     parts, dgate = np.zeros((count, 2, k)), np.zeros((count, *gate.shape))
     dw = loan(count, panels * k, PANEL) if learn else np.zeros((count, 0, PANEL), np.float32)
-    turned = loan(-(-k // PANEL) * (1 + n), PANEL) if len(out) else np.zeros((0, PANEL), np.float32)
-    if len(out):
-        share(_turn, -(-k // PANEL), n * PANEL, w, turned)
+    turned = packed(w.T, loan) if len(out) else np.zeros((0, PANEL), np.float32)
     share(
         _backward, count, 2 * len(x) * w.size // count, g, z, by, x, fold, kind, gate, pixels, turned, plus,
         out, dw, parts, dgate,
     )  # fmt: skip
     if learn:
-        dw = np.ascontiguousarray(dw.sum(0).reshape(panels, k, PANEL).swapaxes(0, 1).reshape(k, -1)[:, :n])
+        some, dw = dw, loan(k, n)
+        share(_add_up, panels, len(some) * k * PANEL, some, dw)
     return dw, parts.sum(0), dgate.sum(0)
 
 
+def packed(w: Array, loan: Loan) -> Array:
+    """tiles.pointwise.pack(w), by all threads."""
+    panels, depth = -(-w.shape[1] // PANEL), 1 + len(w)
+    out = loan(panels * depth, PANEL)
+    share(_pack, panels, depth * PANEL, w, out)
+    return out
+
+
 @kernel
-def _turn(w, packed, start, stop):
-    """packed = pack(w.T), panels start:stop."""
+def _pack(w, out, start, stop):
+    """Panels start:stop."""
     k, n = w.shape
     for p in range(start, stop):
-        top = p * (1 + n)
-        for j in range(PANEL):
-            i = p * PANEL + j
-            packed[top, j] = 0
-            for c in range(n):
-                packed[top + 1 + c, j] = w[i, c] if i < k else 0
+        top, wide = p * (1 + k), min(PANEL, n - p * PANEL)
+        out[top : top + 1 + k, wide:] = 0
+        out[top] = 0
+        for j in range(wide):
+            for i in range(k):
+                out[top + 1 + i, j] = w[i, p * PANEL + j]
+
+
+@kernel
+def _add_up(some, dw, start, stop):
+    """dw = the sum of some, whose panels start:stop lie below one another."""
+    k, n = dw.shape
+    for p in range(start, stop):
+        for i in range(k):
+            for j in range(min(PANEL, n - p * PANEL)):
+                total = some[0, p * k + i, j]
+                for s in range(1, len(some)):
+                    total += some[s, p * k + i, j]
+                dw[i, p * PANEL + j] = total
 
 
 @njit(nogil=True)
 def room(k, n):
     """An array (rows of a block, k)."""
-    height = max(48, min(192, CACHE // (3 * k + 2 * n) // 12 * 12))
-    return np.empty((height, k + GAP), np.float32)[:, :k]
+    return scratch(max(48, min(192, CACHE // (3 * k + 2 * n) // 12 * 12)), k)
 
 
 @njit(nogil=True)
