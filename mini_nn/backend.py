@@ -7,7 +7,13 @@ import importlib
 import os
 from types import ModuleType
 
-KERNELS = ("batch_norm", "conv", "depthwise", "pointwise", "swish")  # the topics where a measurement says that it pays
+KERNELS = (
+    "batch_norm",
+    "conv",
+    "depthwise",
+    "pointwise",
+    "swish",
+)  # the topics where a measurement says that it pays
 
 
 def name() -> str:

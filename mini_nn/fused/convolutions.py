@@ -44,9 +44,7 @@ class Pointwise:
         """z, and (2, O) sums of z and z^2 if wanted."""
         w = conv.weight.value
         z = x.arena.empty(*x.z.shape[:3], w.shape[1])
-        sums = pointwise.forward(
-            x.rows, x.fold, x.kind, x.gate, x.pixels, w, flat(z), wanted, x.arena.empty
-        )
+        sums = pointwise.forward(x.rows, x.fold, x.kind, x.gate, x.pixels, w, flat(z), wanted, x.arena.empty)
         return z, sums
 
     @staticmethod

@@ -10,7 +10,6 @@ import math
 import numpy as np
 from llvmlite import ir
 from numba import njit
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from mini_nn.kernels.tiles.registers import LANES, VECTOR, load, pack, store, unpack, zeros
@@ -20,54 +19,52 @@ INLINE = {"nogil": True, "inline": "always"}
 F = np.float32
 LOG2_E, LN2_HIGH = F(1 / math.log(2)), F(0.693359375)  # as in kernels/swish.py
 LN2_LOW = F(math.log(2) - 0.693359375)
-C2, C3, C4, C5, C6, C7 = (F(1 / math.factorial(i)) for i in range(2, 8))
+C2, C3, C4 = F(5.0000001201e-1), F(1.6666665459e-1), F(4.1665795894e-2)
+C5, C6, C7 = F(8.3334519073e-3), F(1.3981999507e-3), F(1.9875691500e-4)
+ROUND = F(1.5 * 2**23)  # no float32 near it has a fraction: adding it rounds
 INTEGERS = ir.VectorType(ir.IntType(32), LANES)
 
 
-def by_vector(emit):
-    """A function of tiles from one of LLVM vectors."""
+@intrinsic
+def positive(typing, t):
+    """1 where t > 0, else 0."""
 
-    def function(typing, t):
-        def lower(context, builder, signature, args):
-            rows = unpack(context, builder, t, args[0])
-            return pack(builder, [[emit(builder, vector) for vector in row] for row in rows])
+    def lower(context, builder, signature, args):
+        rows = unpack(context, builder, t, args[0])
+        zero, one = VECTOR([0.0] * LANES), VECTOR([1.0] * LANES)
+        return pack(
+            builder,
+            [[builder.select(builder.fcmp_ordered(">", v, zero), one, zero) for v in row] for row in rows],
+        )
 
-        return t(t), lower
-
-    return function
-
-
-def _floor(builder, x):
-    kind = ir.FunctionType(VECTOR, [VECTOR])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.floor.v{LANES}f32"), [x])
+    return t(t), lower
 
 
-def _two_to(builder, x):
-    """The exponent bits of a float32 begin at bit 23, and 127 of them stand for 0."""
-    whole = builder.add(builder.fptosi(x, INTEGERS), INTEGERS([127] * LANES))
-    return builder.bitcast(builder.shl(whole, INTEGERS([23] * LANES)), VECTOR)
+@intrinsic
+def times_two_to(typing, t, k):
+    """t 2^k, for whole numbers k to which ROUND was added: then they are a float's lowest bits.  Its exponent begins at bit 23."""
 
+    def lower(context, builder, signature, args):
+        numbers, powers = (unpack(context, builder, t, x) for x in args)
 
-def _positive(builder, x):
-    above = builder.fcmp_ordered(">", x, VECTOR([0.0] * LANES))
-    return builder.select(above, VECTOR([1.0] * LANES), VECTOR([0.0] * LANES))
+        def one(number, power):
+            up = builder.shl(builder.bitcast(power, INTEGERS), INTEGERS([23] * LANES))
+            return builder.bitcast(builder.add(builder.bitcast(number, INTEGERS), up), VECTOR)
 
+        return pack(builder, [list(map(one, *pair)) for pair in zip(numbers, powers, strict=True)])
 
-floor = intrinsic(by_vector(_floor))
-two_to = intrinsic(by_vector(_two_to))
-positive = intrinsic(by_vector(_positive))  # 1 where x > 0, else 0
+    return t(t, k), lower
 
 
 @njit(**INLINE)
 def sigmoid(x):
-    """1 / (1 + exp(-x)) to the last digits of a float32; exp as in kernels/swish.py."""
-    z = max(min(x, 0.0 - x), F(-87))
-    k = floor(z * LOG2_E + F(0.5))
-    r = (z - k * LN2_HIGH) - k * LN2_LOW
-    e = ((((((r * C7 + C6) * r + C5) * r + C4) * r + C3) * r + C2) * r + F(1)) * r + F(1)
-    e *= two_to(k)
-    low = e / (e + F(1))
-    return low + positive(x) * (F(1) - (low + low))
+    """1 / (1 + exp(-x)) to the last digits of a float32; exp in two parts as in kernels/swish.py, by Cephes's polynomial (expf)."""
+    z = max(min(0.0 - x, F(87)), F(-87))
+    k = z * LOG2_E + ROUND
+    whole = k - ROUND
+    r = (z - whole * LN2_HIGH) - whole * LN2_LOW
+    p = ((((r * C7 + C6) * r + C5) * r + C4) * r + C3) * r + C2
+    return F(1) / (F(1) + times_two_to(p * (r * r) + (r + F(1)), k))
 
 
 @njit(**INLINE)
