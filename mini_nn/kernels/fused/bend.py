@@ -12,7 +12,8 @@ from llvmlite import ir
 from numba import njit
 from numba.extending import intrinsic
 
-from mini_nn.kernels.tiles.registers import LANES, VECTOR, load, pack, store, unpack, zeros
+from mini_nn.kernels.fused.scratch import scratch
+from mini_nn.kernels.tiles.registers import LANES, VECTOR, correlate, load, pack, store, unpack
 
 RAW, LINEAR, RELU, RELU6, SWISH = range(5)  # RAW: neither BatchNorm nor activation
 INLINE = {"nogil": True, "inline": "always"}
@@ -121,53 +122,71 @@ def both(z, at, n, fold, kind, y, slope, to):
                 give(slope, to + r, c, positive(u - low) * positive(high - u))
 
 
+@njit(**INLINE)
+def add_up(some, c, t, d):
+    """Add the sums over the rows of t, and of t d, to the two rows of `some`."""
+    store(some, 0, c, correlate(load(some, 0, c, 1, 1), t, t * F(0) + F(1), 1))
+    store(some, 1, c, correlate(load(some, 1, c, 1, 1), t, d, 1))
+
+
+@njit(nogil=True)
+def empty_sums(z):
+    """Two rows, as long as a row of z."""
+    some = scratch(2, z.shape[1] + LANES)
+    some[:] = 0
+    return some
+
+
 @njit(nogil=True)
 def moments(z, at, n, sums):
     """Add sum z and sum z^2 over rows at : at + n to sums (2, C), float64: centred on the first row, whatever that is."""
-    some = np.empty((8, LANES), np.float32)
-    for c in range(0, z.shape[1] if n else 0, LANES):
-        m = take(z, at, c, 1)
-        a, b = zeros(4, 1), zeros(4, 1)
-        for r in range(at, at + n - 3, 4):
-            d = take(z, r, c, 4) - m
-            a += d
-            b += d * d
-        store(some, 0, 0, a)
-        store(some, 4, 0, b)
-        for r in range(at + n // 4 * 4, at + n):
-            d1 = take(z, r, c, 1) - m
-            store(some, 0, 0, load(some, 0, 0, 1, 1) + d1)
-            store(some, 4, 0, load(some, 4, 0, 1, 1) + d1 * d1)
-        for j in range(min(LANES, z.shape[1] - c)):
-            centre, one, two = np.float64(z[at, c + j]), np.float64(0), np.float64(0)
-            for i in range(4):
-                one += some[i, j]
-                two += some[4 + i, j]
-            sums[0, c + j] += one + n * centre
-            sums[1, c + j] += two + (2 * one + n * centre) * centre
+    some = empty_sums(z)
+    for r in range(at, at + n - 3, 4):
+        for c in range(0, z.shape[1], LANES):
+            d = take(z, r, c, 4) - take(z, at, c, 1)
+            add_up(some, c, d, d)
+    for r in range(at + n // 4 * 4, at + n):
+        for c in range(0, z.shape[1], LANES):
+            d1 = take(z, r, c, 1) - take(z, at, c, 1)
+            add_up(some, c, d1, d1)
+    for c in range(z.shape[1] if n else 0):
+        centre, one = np.float64(z[at, c]), np.float64(some[0, c])
+        sums[0, c] += one + n * centre
+        sums[1, c] += some[1, c] + (2 * one + n * centre) * centre
 
 
 @njit(nogil=True)
 def slopes(g, z, at, n, fold, sums):
     """Add sum g and sum g (z - centre) over rows at : at + n to sums (2, C), float64."""
-    some = np.empty((8, LANES), np.float32)
-    for c in range(0, z.shape[1], LANES):
-        m = take(fold, 2, c, 1)
-        a, b = zeros(4, 1), zeros(4, 1)
-        for r in range(at, at + n - 3, 4):
-            d = take(g, r, c, 4)
-            a += d
-            b += d * (take(z, r, c, 4) - m)
-        store(some, 0, 0, a)
-        store(some, 4, 0, b)
-        for r in range(at + n // 4 * 4, at + n):
-            d1 = take(g, r, c, 1)
-            store(some, 0, 0, load(some, 0, 0, 1, 1) + d1)
-            store(some, 4, 0, load(some, 4, 0, 1, 1) + d1 * (take(z, r, c, 1) - m))
-        for j in range(min(LANES, z.shape[1] - c)):
-            for i in range(4):
-                sums[0, c + j] += some[i, j]
-                sums[1, c + j] += some[4 + i, j]
+    some = empty_sums(z)
+    for r in range(at, at + n - 3, 4):
+        for c in range(0, z.shape[1], LANES):
+            add_up(some, c, take(g, r, c, 4), take(z, r, c, 4) - take(fold, 2, c, 1))
+    for r in range(at + n // 4 * 4, at + n):
+        for c in range(0, z.shape[1], LANES):
+            add_up(some, c, take(g, r, c, 1), take(z, r, c, 1) - take(fold, 2, c, 1))
+    for c in range(z.shape[1]):
+        sums[0, c] += some[0, c]
+        sums[1, c] += some[1, c]
+
+
+@njit(nogil=True)
+def bend_back(d, slope, n, z, fold, g, at, sums):
+    """g[at : at + n] = d[:n] slope[:n], back through an activation, and the slopes of these rows."""
+    some = empty_sums(z)
+    for r in range(0, n - 3, 4):
+        for c in range(0, z.shape[1], LANES):
+            t = take(d, r, c, 4) * take(slope, r, c, 4)
+            give(g, at + r, c, t)
+            add_up(some, c, t, take(z, at + r, c, 4) - take(fold, 2, c, 1))
+    for r in range(n // 4 * 4, n):
+        for c in range(0, z.shape[1], LANES):
+            t1 = take(d, r, c, 1) * take(slope, r, c, 1)
+            give(g, at + r, c, t1)
+            add_up(some, c, t1, take(z, at + r, c, 1) - take(fold, 2, c, 1))
+    for c in range(z.shape[1]):
+        sums[0, c] += some[0, c]
+        sums[1, c] += some[1, c]
 
 
 @njit(nogil=True)

@@ -15,7 +15,8 @@ import numpy as np
 from numba import njit
 
 from mini_nn.kernels import kernel, share
-from mini_nn.kernels.fused.bend import RAW, activate, both, give, moments, norm_back, slopes, take
+from mini_nn.kernels.fused.bend import RAW, activate, bend_back, both, give, moments, norm_back
+from mini_nn.kernels.fused.scratch import scratch
 from mini_nn.kernels.tiles.registers import LANES, correlate, load, matrix, store, zeros
 from mini_nn.ops import Array
 
@@ -100,7 +101,8 @@ def _forward(k: int, stride: int) -> Any:
         height, width, down, across, above, left = shape
         channels, total = x.shape[1], len(z) // across
         wide = max(left + width, (across + AHEAD) * stride + k)
-        ring, tail = np.zeros((k * wide, w.shape[1]), np.float32), np.empty((AHEAD, w.shape[1]), np.float32)
+        ring, tail = scratch(k * wide, w.shape[1]), scratch(AHEAD, w.shape[1])
+        ring[:] = 0
         group = max(1, ROWS // (across * channels))
         for span in range(start, stop):
             begin, last, ready = total * span // len(parts), total * (span + 1) // len(parts), 0
@@ -127,13 +129,14 @@ def phase(xs, dx, ring, w, dw, at, row, tap, column, begin, channels, taps, stri
 
     tap: the first of the phase's taps in w and dw.  row: the number of groups of four.  begin: dx is begun, not added to.
     """
-    for t in range(0, row, AHEAD):
-        for c in range(0, channels, LANES):
+    for c in range(0, channels, LANES):
+        ws, found = load(w, tap, c, taps, 1), load(dw, tap, c, taps, 1)
+        for t in range(0, row, AHEAD):
             seen = load(ring, at + t, c, strip, 1)
             total = zeros(AHEAD, 1) if begin else load(dx, t, column + c, AHEAD, 1)
-            store(dx, t, column + c, correlate(total, seen, load(w, tap, c, taps, 1), 1))
-            more = correlate(load(dw, tap, c, taps, 1), seen, load(xs, t, column + c, AHEAD, 1), 1)
-            store(dw, tap, c, more)
+            store(dx, t, column + c, correlate(total, seen, ws, 1))
+            found = correlate(found, seen, load(xs, t, column + c, AHEAD, 1), 1)
+        store(dw, tap, c, found)
 
 
 @cache
@@ -146,11 +149,11 @@ def _backward(k: int, stride: int) -> Any:
         channels, total = x.shape[1], len(x) // width
         row = -(-((width - 1 + left) // stride + 1) // AHEAD) * AHEAD  # columns of a phase
         wide = max(row, across) + first - 1 + AHEAD
-        ring, columns = np.zeros((k * wide, w.shape[1]), np.float32), w.shape[1]
-        xs, dx = np.zeros((row * stride, columns), np.float32), np.zeros((row * stride, columns), np.float32)
-        slope = np.empty((width, columns), np.float32)
-        xs2 = matrix(xs.reshape(-1), 0, row, stride * columns)
-        dx2 = matrix(dx.reshape(-1), 0, row, stride * columns)
+        ring, slope = scratch(k * wide, w.shape[1]), scratch(width, w.shape[1])
+        xs, dx = scratch(row * stride, w.shape[1]), scratch(row * stride, w.shape[1])
+        ring[:], xs[:] = 0, 0
+        columns = xs.strides[0] // 4
+        xs2, dx2 = matrix(xs, 0, row, stride * columns), matrix(dx, 0, row, stride * columns)
         for span in range(start, stop):
             ready = 0
             begin = total * span // len(dw)
@@ -171,28 +174,18 @@ def _backward(k: int, stride: int) -> Any:
                     i = (q - a) // stride
                     if 0 <= i < down and q >= a:
                         at = i % k * wide
-                        phase(xs2, dx2, ring, w, dw[span], at, row, a * k, 0, fresh, columns, first, ahead)
+                        phase(xs2, dx2, ring, w, dw[span], at, row, a * k, 0, fresh, channels, first, ahead)
                         if stride == 2:
                             phase(
                                 xs2, dx2, ring, w, dw[span], at + first - second, row, a * k + first, columns, fresh,
-                                columns, second, behind,
+                                channels, second, behind,
                             )  # fmt: skip
                         fresh = False
                 if fresh:
                     dx[:] = 0
-                finish(dx, slope, kind, left, width, out, r * width)
-                if kind != RAW:
-                    slopes(out, x, r * width, width, fold, parts[span])
+                if kind == RAW:
+                    out[r * width : (r + 1) * width] = dx[left : left + width, :channels]
+                else:
+                    bend_back(dx[left:], slope, width, x, fold, out, r * width, parts[span])
 
     return kernel(run)
-
-
-@njit(nogil=True)
-def finish(dx, slope, kind, left, width, out, at):
-    """dL/du = dL/dx times the slope of the activation, into out."""
-    for q in range(width):
-        for c in range(0, out.shape[1], LANES):
-            d = take(dx, left + q, c, 1)
-            if kind != RAW:
-                d *= take(slope, q, c, 1)
-            give(out, at + q, c, d)

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from mini_nn.kernels import kernel, share
-from mini_nn.kernels.fused.bend import RAW, activate, both, give, moments, norm_back, slopes, take
+from mini_nn.kernels.fused.bend import RAW, activate, bend_back, both, give, moments, norm_back, take
 from mini_nn.kernels.fused.scratch import scratch
 from mini_nn.kernels.tiles.activation import CLAMP
 from mini_nn.kernels.tiles.pointwise import PANEL, rows
@@ -181,8 +181,7 @@ def _backward(g, z, by, x, fold, kind, gate, pixels, packed, plus, out, dw, part
                 if len(gate):
                     share_of_gates(here, slope, top, high, pixels, dgate[span])
                 elif kind != RAW:
-                    times(here, slope, high)
-                    slopes(here, x[top : top + high], 0, high, fold, parts[span])
+                    bend_back(here, slope, high, x, fold, out, top, parts[span])
 
 
 @njit(nogil=True)
@@ -192,13 +191,6 @@ def gated(x, gate, at, n, pixels, y):
         image = (at + r) // pixels
         for c in range(0, y.shape[1], LANES):
             give(y, r, c, take(x, r, c, 1) * take(gate, image, c, 1))
-
-
-@njit(nogil=True)
-def times(y, by, n):
-    for r in range(n):
-        for c in range(0, y.shape[1], LANES):
-            give(y, r, c, take(y, r, c, 1) * take(by, r, c, 1))
 
 
 @njit(nogil=True)
