@@ -78,22 +78,21 @@ def _pack(w, out, start, stop):
         top, wide = p * (1 + k), min(PANEL, n - p * PANEL)
         out[top : top + 1 + k, wide:] = 0
         out[top] = 0
-        for j in range(wide):
-            for i in range(k):
+        for i in range(k):
+            for j in range(wide):
                 out[top + 1 + i, j] = w[i, p * PANEL + j]
 
 
 @kernel
 def _add_up(some, dw, start, stop):
     """dw = the sum of some, whose panels start:stop lie below one another."""
-    k, n = dw.shape
     for p in range(start, stop):
-        for i in range(k):
-            for j in range(min(PANEL, n - p * PANEL)):
-                total = some[0, p * k + i, j]
-                for s in range(1, len(some)):
-                    total += some[s, p * k + i, j]
-                dw[i, p * PANEL + j] = total
+        for i in range(len(dw)):
+            for c in range(0, PANEL, LANES):
+                total = load(some[0], p * len(dw) + i, c, 1, 1)
+                for part in range(1, len(some)):
+                    total += load(some[part], p * len(dw) + i, c, 1, 1)
+                give(dw, i, p * PANEL + c, total)
 
 
 @njit(nogil=True)

@@ -10,9 +10,10 @@ from mini_nn.kernels import LINE
 def scratch(rows, columns):
     """A matrix that holds anything; its rows begin where cache lines do.
 
-    They lie an odd number of lines apart: rows that are a multiple of 4096 bytes apart push each other out of the L1 cache.
+    Long ones lie an odd number of lines apart: rows that are a multiple of 4096 bytes apart push each other out of the L1 cache.
     """
-    step = (-(-columns // LINE) | 1) * LINE
+    lines = -(-columns // LINE)
+    step = (lines if lines < 4 else lines | 1) * LINE
     whole = np.empty(rows * step + LINE, np.float32)
     start = -(whole.ctypes.data // 4) % LINE
     return whole[start : start + rows * step].reshape(rows, step)[:, :columns]
