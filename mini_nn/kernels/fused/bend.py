@@ -99,27 +99,36 @@ def activate(z, at, n, fold, kind, gate, pixels, y, to):
     for r in range(n):
         image = (at + r) // pixels
         for c in range(0, z.shape[1], LANES):
-            u = take(z, at + r, c, 1) * take(fold, 0, c, 1) + take(fold, 1, c, 1)
-            u = u * sigmoid(u) if kind == SWISH else min(max(u, low), high)
+            u = take(z, at + r, c, 1)
+            if kind != RAW:
+                u = u * take(fold, 0, c, 1) + take(fold, 1, c, 1)
+                u = u * sigmoid(u) if kind == SWISH else min(max(u, low), high)
             if len(gate):
                 u *= take(gate, image, c, 1)
             give(y, to + r, c, u)
 
 
 @njit(nogil=True)
-def both(z, at, n, fold, kind, y, slope, to):
-    """y as above without gates, and the slope dy / du of the activation."""
+def both(z, at, n, fold, kind, y, slope, to, tall):
+    """y as above without gates, from row `to` in panels of LANES columns and `tall` rows (scratch.in_panels), and dy / du: (n, C).
+
+    Of RAW, y is z, and nobody asks for its slope.
+    """
     low, high = bounds(kind)
     for r in range(n):
         for c in range(0, z.shape[1], LANES):
-            u = take(z, at + r, c, 1) * take(fold, 0, c, 1) + take(fold, 1, c, 1)
+            u, place = take(z, at + r, c, 1), c // LANES * tall + to + r
+            if kind == RAW:
+                store(y, place, 0, u)
+                continue
+            u = u * take(fold, 0, c, 1) + take(fold, 1, c, 1)
             if kind == SWISH:
                 s = sigmoid(u)
-                give(y, to + r, c, u * s)
-                give(slope, to + r, c, s + u * s * (F(1) - s))
+                store(y, place, 0, u * s)
+                give(slope, r, c, s + u * s * (F(1) - s))
             else:
-                give(y, to + r, c, min(max(u, low), high))
-                give(slope, to + r, c, positive(u - low) * positive(high - u))
+                store(y, place, 0, min(max(u, low), high))
+                give(slope, r, c, positive(u - low) * positive(high - u))
 
 
 @njit(**INLINE)

@@ -16,7 +16,7 @@ from numba import njit
 
 from mini_nn.kernels import kernel, share
 from mini_nn.kernels.fused.bend import RAW, activate, bend_back, both, give, moments, norm_back
-from mini_nn.kernels.fused.scratch import scratch
+from mini_nn.kernels.fused.scratch import in_panels, scratch
 from mini_nn.kernels.tiles.registers import LANES, correlate, load, matrix, store, zeros
 from mini_nn.ops import Array
 
@@ -66,10 +66,7 @@ def fill(x, p, height, width, first, fold, kind, ring, at):
     """Row p of the image whose row 0 begins at pixel `first`, activated, into the ring from `at`; zeros outside of it."""
     if 0 <= p < height:
         begin = first + p * width
-        if kind == RAW:
-            ring[at : at + width, : x.shape[1]] = x[begin : begin + width]
-        else:
-            activate(x, begin, width, fold, kind, x[:0], 1, ring, at)
+        activate(x, begin, width, fold, kind, x[:0], 1, ring, at)
     else:
         ring[at : at + width] = 0
 
@@ -124,18 +121,21 @@ def _forward(k: int, stride: int) -> Any:
 
 
 @njit(nogil=True, inline="always")
-def phase(xs, dx, ring, w, dw, at, row, tap, column, begin, channels, taps, strip):
-    """One row of dL/dz (from `at` in the ring) meets one row of x, in one phase: columns column:column + channels of xs.
+def phase(xs, dx, ring, w, dw, at, row, tap, begin, channels, stride, taps, strip):
+    """One row of dL/dz (from `at` in the ring) meets one row of x, in one phase, whose first column is row 0 of xs and dx.
 
-    tap: the first of the phase's taps in w and dw.  row: the number of groups of four.  begin: dx is begun, not added to.
+    tap: the first of the phase's taps in w and dw.  row: the columns of a phase.  begin: dx is begun, not added to.
     """
+    step = stride * (dx.strides[0] // dx.itemsize)
+    into = matrix(dx, 0, row, step, step)
     for c in range(0, channels, LANES):
+        own = matrix(xs, c * row * stride, row, LANES, LANES * stride)
         ws, found = load(w, tap, c, taps, 1), load(dw, tap, c, taps, 1)
         for t in range(0, row, AHEAD):
             seen = load(ring, at + t, c, strip, 1)
-            total = zeros(AHEAD, 1) if begin else load(dx, t, column + c, AHEAD, 1)
-            store(dx, t, column + c, correlate(total, seen, ws, 1))
-            found = correlate(found, seen, load(xs, t, column + c, AHEAD, 1), 1)
+            total = zeros(AHEAD, 1) if begin else load(into, t, c, AHEAD, 1)
+            store(into, t, c, correlate(total, seen, ws, 1))
+            found = correlate(found, seen, load(own, t, 0, AHEAD, 1), 1)
         store(dw, tap, c, found)
 
 
@@ -150,10 +150,8 @@ def _backward(k: int, stride: int) -> Any:
         row = -(-((width - 1 + left) // stride + 1) // AHEAD) * AHEAD  # columns of a phase
         wide = max(row, across) + first - 1 + AHEAD
         ring, slope = scratch(k * wide, w.shape[1]), scratch(width, w.shape[1])
-        xs, dx = scratch(row * stride, w.shape[1]), scratch(row * stride, w.shape[1])
-        ring[:], xs[:] = 0, 0
-        columns = xs.strides[0] // 4
-        xs2, dx2 = matrix(xs, 0, row, stride * columns), matrix(dx, 0, row, stride * columns)
+        xs, dx = in_panels(row * stride, channels, LANES), scratch(row * stride, w.shape[1])
+        ring[:] = 0
         for span in range(start, stop):
             ready = 0
             begin = total * span // len(dw)
@@ -165,21 +163,30 @@ def _backward(k: int, stride: int) -> Any:
                 for i in range(ready, min(q // stride + 1, down)):
                     norm_back(g, z, (image * down + i) * across, across, by, ring, i % k * wide + first - 1)
                     ready = i + 1
-                if kind == RAW:
-                    xs[left : left + width, :channels] = x[r * width : (r + 1) * width]
-                else:
-                    both(x, r * width, width, fold, kind, xs[left:], slope, 0)
+                both(x, r * width, width, fold, kind, xs, slope, left, row * stride)
                 fresh = True
                 for a in range(q % stride, k, stride):
                     i = (q - a) // stride
                     if 0 <= i < down and q >= a:
-                        at = i % k * wide
-                        phase(xs2, dx2, ring, w, dw[span], at, row, a * k, 0, fresh, channels, first, ahead)
+                        at, tap = i % k * wide, a * k
+                        phase(xs, dx, ring, w, dw[span], at, row, tap, fresh, channels, stride, first, ahead)
                         if stride == 2:
+                            at, tap = at + first - second, tap + first
                             phase(
-                                xs2, dx2, ring, w, dw[span], at + first - second, row, a * k + first, columns, fresh,
-                                channels, second, behind,
-                            )  # fmt: skip
+                                xs[1:],
+                                dx[1:],
+                                ring,
+                                w,
+                                dw[span],
+                                at,
+                                row,
+                                tap,
+                                fresh,
+                                channels,
+                                stride,
+                                second,
+                                behind,
+                            )
                         fresh = False
                 if fresh:
                     dx[:] = 0

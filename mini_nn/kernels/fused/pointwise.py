@@ -12,14 +12,14 @@ from numba import njit
 
 from mini_nn.kernels import kernel, share
 from mini_nn.kernels.fused.bend import RAW, activate, bend_back, both, give, moments, norm_back, take
-from mini_nn.kernels.fused.scratch import scratch
+from mini_nn.kernels.fused.scratch import in_panels, scratch, whole
 from mini_nn.kernels.tiles.activation import CLAMP
 from mini_nn.kernels.tiles.pointwise import PANEL, rows
 from mini_nn.kernels.tiles.registers import LANES, load, spread, store, zeros
 from mini_nn.ops import Array
 
 BOUNDS = (np.float32(-np.inf), np.float32(np.inf))
-CACHE = 160_000  # floats of a block and what is made of it: about an L2 cache
+CACHE = 200_000  # floats of a block and what is made of it: about an L2 cache
 TALL = 8 if LANES == 16 else 4  # rows of a tile of dw: AVX-512 has 32 registers, AVX2 16
 Loan = Callable[..., Array]  # shape -> an array that holds anything
 
@@ -50,7 +50,7 @@ def backward(
     (k, n), count = w.shape, spans(len(x), w.size)
     panels = -(-n // PANEL)
     parts, dgate = np.zeros((count, 2, k)), np.zeros((count, *gate.shape))
-    dw = loan(count, panels * k, PANEL) if learn else np.zeros((count, 0, PANEL), np.float32)
+    dw = loan(count, panels * whole(k), PANEL) if learn else np.zeros((count, 0, PANEL), np.float32)
     turned = packed(w.T, loan) if len(out) else np.zeros((0, PANEL), np.float32)
     share(
         _backward, count, 2 * len(x) * w.size // count, g, z, by, x, fold, kind, gate, pixels, turned, plus,
@@ -86,12 +86,13 @@ def _pack(w, out, start, stop):
 @kernel
 def _add_up(some, dw, start, stop):
     """dw = the sum of some, whose panels start:stop lie below one another."""
+    k = whole(len(dw))
     for p in range(start, stop):
         for i in range(len(dw)):
             for c in range(0, PANEL, LANES):
-                total = load(some[0], p * len(dw) + i, c, 1, 1)
+                total = load(some[0], p * k + i, c, 1, 1)
                 for part in range(1, len(some)):
-                    total += load(some[part], p * len(dw) + i, c, 1, 1)
+                    total += load(some[part], p * k + i, c, 1, 1)
                 give(dw, i, p * PANEL + c, total)
 
 
@@ -99,15 +100,6 @@ def _add_up(some, dw, start, stop):
 def room(k, n):
     """An array (rows of a block, k)."""
     return scratch(max(48, min(192, CACHE // (3 * k + 2 * n) // 12 * 12)), k)
-
-
-@njit(nogil=True)
-def read(x, top, high, fold, kind, gate, pixels, y):
-    """Rows top : top + high of x as the convolution sees them."""
-    if kind == RAW:
-        y[:high] = x[top : top + high]
-    else:
-        activate(x, top, high, fold, kind, gate, pixels, y, 0)
 
 
 @kernel
@@ -118,46 +110,41 @@ def _forward(x, fold, kind, gate, pixels, packed, z, parts, wanted, start, stop)
         last = m * (span + 1) // len(parts)
         for top in range(m * span // len(parts), last, len(bent)):
             high = min(len(bent), last - top)
-            read(x, top, high, fold, kind, gate, pixels, bent)
+            activate(x, top, high, fold, kind, gate, pixels, bent, 0)
             rows(bent[:high], packed, z[top : top + high], z[:0], CLAMP, BOUNDS, 0, high, 0, panels)
             if wanted:
                 moments(z, top, high, parts[span])
 
 
 @njit(nogil=True, forceinline=True)
-def outer(xt, dz, dw, n, i, j, top, tall, vecs):
-    """A tile of dw += x.T @ dz, over n rows: these by themselves first, so that few roundings add up."""
-    total, wide = zeros(tall, vecs), dz.shape[1] - j
-    if wide >= vecs * LANES:
-        for r in range(n):
-            total += spread(xt, i, r, tall) * load(dz, r, j, 1, vecs)
-    else:
-        for r in range(n):
-            total += spread(xt, i, r, tall) * load(dz, r, j, 1, vecs, wide)
-    store(dw, top + i, 0, load(dw, top + i, 0, tall, vecs) + total)
+def outer(xt, dz, dw, i, top, vecs):
+    """A tile of dw += x.T @ dz, over the rows of dz: these by themselves first, so that few roundings add up."""
+    total = zeros(TALL, vecs)
+    for r in range(len(dz)):
+        total += spread(xt, i, r, TALL) * load(dz, r, 0, 1, vecs)
+    store(dw, top, 0, load(dw, top, 0, TALL, vecs) + total)
 
 
 @njit(nogil=True)
-def weights(x, dz, dw, n):
-    """dw += x[:n].T @ dz[:n], in panels of columns below one another: in the order in which it is visited."""
-    xt, k = x.T, x.shape[1]
-    for p in range(len(dw) // k):
-        j = p * PANEL
-        if dz.shape[1] - j > LANES:
-            for i in range(0, k - TALL + 1, TALL):
-                outer(xt, dz, dw, n, i, j, p * k, TALL, 2)
-        else:
-            for i in range(0, k - TALL + 1, TALL):
-                outer(xt, dz, dw, n, i, j, p * k, TALL, 1)
-        for i in range(k // TALL * TALL, k):
-            outer(xt, dz, dw, n, i, j, p * k, 1, 2)
+def weights(xs, dzs, tall, dw, n, width):
+    """dw += x[:n].T @ dz[:n], dz (n, width), all in panels: of LANES columns, of PANEL and of PANEL.  Tiles follow one another in dw."""
+    k = len(xs) // tall * LANES
+    for p in range(len(dzs) // tall):
+        dz = dzs[p * tall : p * tall + n]
+        for i in range(0, k, TALL):
+            xt = xs[i // LANES * tall : i // LANES * tall + n].T
+            if width - p * PANEL > LANES:
+                outer(xt, dz, dw, i % LANES, p * k + i, 2)
+            else:
+                outer(xt, dz, dw, i % LANES, p * k + i, 1)
 
 
 @kernel
 def _backward(g, z, by, x, fold, kind, gate, pixels, packed, plus, out, dw, parts, dgate, start, stop):
     (m, k), n = x.shape, z.shape[1]
-    dz, bent, slope, panels = room(n, k), room(k, n), room(k, n), -(-k // PANEL)
-    height = min(len(dz), len(bent))
+    dz, slope, panels = room(n, k), room(k, n), -(-k // PANEL)
+    height = min(len(dz), len(slope))
+    xs, dzs = in_panels(height, k, LANES), in_panels(height, n, PANEL)
     for span in range(start, stop):
         last = m * (span + 1) // len(parts)
         dw[span] = 0
@@ -166,13 +153,12 @@ def _backward(g, z, by, x, fold, kind, gate, pixels, packed, plus, out, dw, part
             norm_back(g, z, top, high, by, dz, 0)
             if len(gate):
                 activate(x, top, high, fold, kind, gate[:0], pixels, slope, 0)
-                gated(slope, gate, top, high, pixels, bent)
-            elif kind == RAW:
-                read(x, top, high, fold, kind, gate, pixels, bent)
+                gated(slope, gate, top, high, pixels, xs, height)
             else:
-                both(x, top, high, fold, kind, bent, slope, 0)
+                both(x, top, high, fold, kind, xs, slope, 0, height)
             if len(dw[span]):
-                weights(bent, dz, dw[span], high)
+                beside(dz, high, dzs, height)
+                weights(xs, dzs, height, dw[span], high, n)
             if len(out):
                 here = out[top : top + high]
                 more = plus[top : top + high] if len(plus) else plus
@@ -184,12 +170,20 @@ def _backward(g, z, by, x, fold, kind, gate, pixels, packed, plus, out, dw, part
 
 
 @njit(nogil=True)
-def gated(x, gate, at, n, pixels, y):
-    """y = x times the gate of the image; row 0 is pixel `at` of all images."""
+def beside(x, n, y, tall):
+    """The same n rows in panels of PANEL columns."""
+    for r in range(n):
+        for c in range(0, x.shape[1], LANES):
+            store(y, c // PANEL * tall + r, c % PANEL, take(x, r, c, 1))
+
+
+@njit(nogil=True)
+def gated(x, gate, at, n, pixels, y, tall):
+    """y, in panels, = x times the gate of the image; row 0 is pixel `at` of all images."""
     for r in range(n):
         image = (at + r) // pixels
-        for c in range(0, y.shape[1], LANES):
-            give(y, r, c, take(x, r, c, 1) * take(gate, image, c, 1))
+        for c in range(0, x.shape[1], LANES):
+            store(y, c // LANES * tall + r, 0, take(x, r, c, 1) * take(gate, image, c, 1))
 
 
 @njit(nogil=True)

@@ -4,6 +4,21 @@ import numpy as np
 from numba import njit
 
 from mini_nn.kernels import LINE
+from mini_nn.kernels.tiles.registers import LANES
+
+
+@njit(nogil=True)
+def whole(columns):
+    """So many columns that vectors fill them."""
+    return -(-columns // LANES) * LANES
+
+
+@njit(nogil=True)
+def in_panels(rows, columns, wide):
+    """A matrix of zeros in panels of `wide` columns, one below the other: who goes down a panel finds its rows side by side."""
+    panels = scratch(-(-columns // wide) * rows, wide)
+    panels[:] = 0
+    return panels
 
 
 @njit(nogil=True)
