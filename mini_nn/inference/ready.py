@@ -93,7 +93,7 @@ class Ready:
     def run(self, steps: Array, image: Array, arena: Array, threads: int) -> None:
         """The threads share each step."""
         run, meeting, turn = compiled(self.bends), np.zeros(len(steps) * SLOT, np.int64), itertools.count()
-        with_others(lambda: run(steps, self.weights, image, arena, meeting, next(turn)), threads)
+        with_others(lambda: run(steps, self.weights, image, arena, meeting, next(turn), threads), threads)
 
 
 def with_others(work: Callable[[], None], threads: int) -> None:

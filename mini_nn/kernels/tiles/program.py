@@ -22,7 +22,7 @@ from mini_nn.kernels.tiles.meeting import add, wait
 PATIENCE = 2.0  # seconds; kernels that were compiled before are there sooner
 alone = Lock()
 COMPILING = "mini_nn: compiling kernels, once on this machine (5 to 15 s) ...\n"
-OP, PIECES, ACT, SLOT = t.OP, t.PIECES, t.ACT, t.SLOT
+OP, PIECES, ACT, SLOT, SHARES = t.OP, t.PIECES, t.ACT, t.SLOT, t.SHARES
 
 
 def program(bends: bool) -> Any:
@@ -35,18 +35,22 @@ def program(bends: bool) -> Any:
 def made(bends: bool) -> Any:
     """Compiled now: each kind of network without the other's code.
 
-    run(steps, weights, image, arena, meeting, thread): image is one (H * W * C), meeting SLOT zeros a step.  Nobody waits
-    for a thread, only for pieces that somebody took: a thread may come late, or not at all.
+    run(steps, weights, image, arena, meeting, thread, threads): image is one (H * W * C), meeting SLOT zeros a step.  A thread
+    takes the pieces of its own share first: the same rows in step after step, which its cache still holds.  Then it helps the
+    others.  Nobody waits for a thread, only for pieces that somebody took: it may come late, or not at all.
     """
     kind = SWISH if bends else CLAMP
 
-    def run(steps, weights, image, arena, meeting, thread):
+    def run(steps, weights, image, arena, meeting, thread, threads):
+        shares = min(threads, SHARES)
         for s in range(len(steps)):
-            step = steps[s]
-            while True:
-                piece = add(meeting, s * SLOT, 1)
-                if piece >= step[PIECES]:
-                    break
+            step, helped = steps[s], 0
+            while helped < shares:
+                share = (thread + helped) % shares
+                piece = step[PIECES] * share // shares + add(meeting, s * SLOT + share, 1)
+                if piece >= step[PIECES] * (share + 1) // shares:
+                    helped += 1
+                    continue
                 op = step[OP]
                 if op == t.POINTWISE:
                     if bends:
@@ -77,15 +81,15 @@ def made(bends: bool) -> Any:
                         do.scale(step, arena, piece)
                     elif op == t.GATE:
                         do.gate(step, weights, arena, piece)
-                add(meeting, s * SLOT + 8, 1)
-            wait(meeting, s * SLOT + 8, step[PIECES])
+                add(meeting, s * SLOT + SHARES, 1)
+            wait(meeting, s * SLOT + SHARES, step[PIECES])
 
     compiled = kernel(run)
     numbers, floats = types.int64[::1], types.float32[::1]
     said = Timer(PATIENCE, sys.stderr.write, [COMPILING])  # nothing else is to be seen meanwhile
     said.start()
     try:
-        compiled.compile((types.int64[:, ::1], floats, floats, floats, numbers, types.int64))
+        compiled.compile((types.int64[:, ::1], floats, floats, floats, numbers, types.int64, types.int64))
     finally:
         said.cancel()
     compiled.disable_compile()

@@ -38,7 +38,10 @@ class At(IntEnum):
 
 
 COLUMNS = len(At)
-SLOT = 16  # counters of a step: pieces taken at 0, pieces done at 8, apart so that no cache line is shared
+SLOT, SHARES = (
+    16,
+    8,
+)  # counters of a step: pieces taken of each share from 0, pieces done at SHARES, in another cache line
 (
     OP, X, Y, OTHER, W, GATED, PIECES, SIZE, BY_PANEL, M, K, N,
     HEIGHT, WIDTH, DOWN, ACROSS, ABOVE, LEFT, KERNEL, STRIDE, SUMS, SCRATCH, SPAN, ACT,
