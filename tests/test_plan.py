@@ -6,10 +6,21 @@ import numpy as np
 import pytest
 
 from mini_nn import init, models
-from mini_nn.blocks import KERAS, TORCH
+from mini_nn.blocks import KERAS, TORCH, Block, inverted_residual
 from mini_nn.core import Buffer, named_arrays
-from mini_nn.inference import keeping, plan
-from mini_nn.layers import BatchNorm, Dense, DepthwiseConv2D, GlobalAveragePool, ReLU, Sequential, Softmax
+from mini_nn.inference import bands, keeping, plan
+from mini_nn.kernels.tiles import table
+from mini_nn.kernels.tiles.table import At
+from mini_nn.layers import (
+    BatchNorm,
+    Dense,
+    DepthwiseConv2D,
+    GlobalAveragePool,
+    ReLU,
+    ReLU6,
+    Sequential,
+    Softmax,
+)
 from mini_nn.ops import Array
 
 SMALL = {"mobilenet_v1": 0.25, "mobilenet_v2": 0.35, "efficientnet_b0": 0.25, "efficientnet_lite0": 0.25}
@@ -210,6 +221,40 @@ def test_threads_may_predict_at_once():
 
 
 def test_buffers_share_their_places():
-    ready = plan.compile(settled(models.build("mobilenet_v2")), (224, 224, 3))
-    assert ready.arena_bytes < 0.3 * ready.buffer_bytes
-    assert "MB of buffers" in str(ready)
+    ready = plan.compile(settled(models.build("mobilenet_v2")), (224, 224, 3), threads=2)
+    assert ready.op_by_op_bytes < 0.3 * ready.buffer_bytes
+    assert ready.arena_bytes < 0.7 * ready.op_by_op_bytes, "bands: what is expanded is never there as a whole"
+    assert "MB of buffers (6.0 MB op by op)" in str(ready)
+
+
+def bands_of(ready):
+    return [step for step in ready.parts[0][1].steps if step[At.OP] == table.BAND]
+
+
+@pytest.mark.parametrize("convention", [KERAS, TORCH], ids=["keras", "torch"])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1), (1, 2)])
+@pytest.mark.parametrize(("height", "width"), [(17, 9), (33, 6), (12, 31)])
+def test_bands_of_a_block_give_its_numbers(height, width, kernel, stride, convention, monkeypatch):
+    monkeypatch.setattr(bands, "WORTH", 1)
+    monkeypatch.setattr(bands, "OVERLAP", 9)
+    for channels in (11, 24):
+        block = settled(inverted_residual(Block(11, channels, 3, kernel, stride), ReLU6, convention))
+        x = images(3, height, width, 11)
+        ready = plan.compile(block, x.shape[1:])
+        (band,) = bands_of(ready)
+        assert 2 <= band[At.PIECES] <= 16
+        assert difference(ready(x), block(x)) < 1e-5
+        np.testing.assert_array_equal(ready(x), plan.compile(block, x.shape[1:], threads=3)(x))
+
+
+def test_what_is_looked_at_or_does_not_widen_is_not_in_bands(monkeypatch):
+    monkeypatch.setattr(bands, "WORTH", 1)
+    for name, count in (
+        ("mobilenet_v1", 0),
+        ("efficientnet_b0", 0),
+        ("mobilenet_v2", 4),
+    ):  # of 17: smaller maps overlap too much
+        model = settled(models.build(name, num_classes=3, width_mult=0.5))
+        ready = plan.compile(model, (96, 96, 3))
+        assert len(bands_of(ready)) == count
+        assert difference(ready(images(2, 96, 96)), model(images(2, 96, 96))) < 1e-4

@@ -1,17 +1,22 @@
 """Where each buffer lies: two that are never needed at the same time may share a place."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import product
 
 BUFFERS = ("X", "Y", "OTHER", "GATED", "SUMS", "SCRATCH")  # the columns of the table that name a buffer
 ALIGN = 16  # floats: a cache line
 
 
-def lifetimes(steps: Iterable[dict[str, int]], last: int, entry: int | None) -> dict[int, tuple[int, int]]:
-    """buffer -> (first step, last step) that names it.  `last` is read when all is done, `entry` is written before."""
+def lifetimes(
+    steps: Sequence[Sequence[dict[str, int]]], last: int, entry: int | None
+) -> dict[int, tuple[int, int]]:
+    """buffer -> (first, last) of the steps that name it.  Steps that stand together are at work together.
+
+    `last` is read when all is done, `entry` is written before.
+    """
     found: dict[int, tuple[int, int]] = {}
-    steps = list(steps)
-    for i, step in enumerate(steps):
-        for column in BUFFERS:
+    for i, together in enumerate(steps):
+        for step, column in product(together, BUFFERS):
             if (buffer := step.get(column, -1)) >= 0:
                 found[buffer] = (found.get(buffer, (i, i))[0], i)
     found[last] = (found.get(last, (0, 0))[0], len(steps))

@@ -66,8 +66,13 @@ class Plan:
 
     @property
     def arena_bytes(self) -> int:
-        """The memory that all buffers of one prediction share, one operation after another."""
+        """The memory that all buffers of one prediction share."""
         return max((4 * part.floats for _, part in self.parts if not isinstance(part, Layer)), default=0)
+
+    @property
+    def op_by_op_bytes(self) -> int:
+        """What they would share if every operation put out a whole array, inverted residual blocks too."""
+        return max((4 * part.op_by_op for _, part in self.parts if not isinstance(part, Layer)), default=0)
 
     @property
     def buffer_bytes(self) -> int:
@@ -77,6 +82,8 @@ class Plan:
     def __str__(self) -> str:
         steps = sum(len(part.steps) for _, part in self.parts if not isinstance(part, Layer))
         text = f"{steps} steps for {' x '.join(map(str, self.shape))}, {self.arena_bytes / 1e6:.1f} MB of buffers"
+        if self.arena_bytes != self.op_by_op_bytes:
+            text += f" ({self.op_by_op_bytes / 1e6:.1f} MB op by op)"
         return text + (f"; as they are: {', '.join(self.readable)}" if self.readable else "")
 
 

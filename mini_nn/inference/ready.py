@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mini_nn.inference.arena import BUFFERS, lifetimes, places
+from mini_nn.inference.bands import in_bands
 from mini_nn.inference.lowering import Program
 from mini_nn.kernels import aligned, pool
 from mini_nn.kernels.tiles.pointwise import FEW
@@ -20,11 +21,13 @@ class Ready:
     def __init__(self, program: Program) -> None:
         out = program.out.buffer
         assert out is not None
-        lives = lifetimes(program.steps, out, program.entry)
-        place, self.floats = places(program.sizes, lives)
-        self.separate = sum(program.sizes[buffer] for buffer in lives)
-        self.steps = np.full((len(program.steps), COLUMNS), -1, np.int64)
-        for row, step in zip(self.steps, program.steps, strict=True):
+        lives = lifetimes([[step] for step in program.steps], out, program.entry)
+        self.op_by_op, self.separate = places(program.sizes, lives)[1], sum(program.sizes[b] for b in lives)
+        groups = in_bands(program)
+        place, self.floats = places(program.sizes, lifetimes(groups, out, program.entry))
+        steps = list(itertools.chain(*groups))
+        self.steps = np.full((len(steps), COLUMNS), -1, np.int64)
+        for row, step in zip(self.steps, steps, strict=True):
             for column, number in step.items():
                 row[At[column]] = place.get(number, -1) if column in BUFFERS else number
         self.steps[:, At.BY_PANEL] = self.steps[:, At.BY_PANEL] == 1

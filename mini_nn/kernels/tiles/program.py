@@ -43,7 +43,8 @@ def made(bends: bool) -> Any:
 
     def run(steps, weights, image, arena, meeting, thread, threads):
         shares = min(threads, SHARES)
-        for s in range(len(steps)):
+        s = 0
+        while s < len(steps):
             step, helped = steps[s], 0
             while helped < shares:
                 share = (thread + helped) % shares
@@ -81,8 +82,11 @@ def made(bends: bool) -> Any:
                         do.scale(step, arena, piece)
                     elif op == t.GATE:
                         do.gate(step, weights, arena, piece)
+                else:
+                    do.band(steps[s : s + 4], weights, arena, kind, piece, thread)
                 add(meeting, s * SLOT + SHARES, 1)
             wait(meeting, s * SLOT + SHARES, step[PIECES])
+            s += 4 if step[OP] == t.BAND else 1
 
     compiled = kernel(run)
     numbers, floats = types.int64[::1], types.float32[::1]

@@ -14,11 +14,16 @@ from mini_nn.kernels.tiles.table import (
     ACT,
     BY_PANEL,
     DOWN,
+    DW31,
+    DW32,
+    DW51,
+    DW52,
     GATED,
     HEIGHT,
     IDENTITY,
     KERNEL,
     LEFT,
+    OP,
     OTHER,
     RELU6,
     SCRATCH,
@@ -92,6 +97,52 @@ def filtered_by_any(step, weights, arena, kind, piece):
     for r in range(first, min(first + step[SIZE], step[DOWN])):
         any_row(x, w, bias, y, kind, bounds(step), k, step[STRIDE], geometry(step), r)
         add_up(step, arena, y, piece, r, first)
+
+
+@njit(**PART)
+def band(steps, weights, arena, kind, piece, thread):
+    """Some output rows of an inverted residual block: expanded and filtered in the thread's own memory."""
+    expand, depthwise, project = steps[1], steps[2], steps[3]
+    height, width, down, across, above, left = geometry(depthwise)
+    c, wide, n, stride = expand[K], expand[N], project[N], depthwise[STRIDE]
+    first = piece * steps[0, SIZE]
+    last = min(first + steps[0, SIZE], down)
+    top = max(0, first * stride - above)
+    bottom = max(top, min(height, (last - 1) * stride - above + depthwise[KERNEL]))
+    x = matrix(arena, expand[X] + top * width * c, (bottom - top) * width, c)
+    seen = matrix(arena, expand[Y] + thread * expand[SPAN], len(x), wide)
+    y = matrix(arena, depthwise[Y] + thread * depthwise[SPAN], (last - first) * across, wide)
+    multiplied(x, weights, seen, seen[:0], kind, expand)
+    here = bottom - top, width, last - first, across, above + top - first * stride, left
+    for r in range(last - first):
+        filtered_row(seen, weights, y, kind, depthwise, here, r)
+    out = matrix(arena, project[Y] + first * across * n, len(y), n)
+    more = max(0, project[OTHER] + first * across * n)
+    residual = matrix(arena, more, len(y) if project[OTHER] >= 0 else 0, n)
+    multiplied(y, weights, out, residual, kind, project)
+
+
+@njit(**PART)
+def multiplied(x, weights, y, residual, kind, step):
+    w = packed(weights, step[W], x.shape[1], y.shape[1])
+    rows(x, w, y, residual, kind, bounds(step), 0, len(x), 0, -(-y.shape[1] // PANEL))
+
+
+@njit(**PART)
+def filtered_row(x, weights, y, kind, step, shape, r):
+    """A row of a depthwise convolution whose filter is not known while this is compiled."""
+    c, k = x.shape[1], step[KERNEL]
+    bias, w = matrix(weights, step[W], 1, c), matrix(weights, step[W] + c, k * k, c)
+    if step[OP] == DW31:
+        row(x, w, bias, y, kind, bounds(step), 3, 1, 9, shape, r)
+    elif step[OP] == DW32:
+        row(x, w, bias, y, kind, bounds(step), 3, 2, 15, shape, r)
+    elif step[OP] == DW51:
+        row(x, w, bias, y, kind, bounds(step), 5, 1, 11, shape, r)
+    elif step[OP] == DW52:
+        row(x, w, bias, y, kind, bounds(step), 5, 2, 17, shape, r)
+    else:
+        any_row(x, w, bias, y, kind, bounds(step), k, step[STRIDE], shape, r)
 
 
 @njit(**PART)

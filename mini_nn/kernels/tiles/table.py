@@ -3,7 +3,8 @@
 from enum import IntEnum
 
 # what a step does
-STEM, POINTWISE, DW31, DW32, DW51, DW52, DEPTHWISE, EXCITE, SCALE, GATE, POOL = range(11)
+STEM, POINTWISE, DW31, DW32, DW51, DW52, DEPTHWISE, EXCITE, SCALE, GATE, POOL, BAND = range(12)
+# BAND drives the three steps behind it: expand, filter, project
 # what a convolution ends in
 IDENTITY, RELU, RELU6, SWISH = range(4)
 
@@ -32,12 +33,13 @@ class At(IntEnum):
     KERNEL = 18
     STRIDE = 19
     SUMS = 20  # where each piece puts its channels' sums; or -1
-    SCRATCH = 21  # a thread's own place: SCRATCH + thread * SPAN
+    SCRATCH = 21  # a thread's own place: SCRATCH (in a band: Y) + thread * SPAN
     SPAN = 22
     ACT = 23
 
 
 COLUMNS = len(At)
+LINE = 16  # floats in a cache line: where buffers begin
 SLOT, SHARES = (
     16,
     8,
