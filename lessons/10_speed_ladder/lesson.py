@@ -461,8 +461,8 @@ exercise("L10.tile")
 # ## 7. The fused block
 # Whole networks gain more from what is *not* moved. A plan folds BatchNorm into the weights, applies bias and activation before a
 # number leaves its register, adds the shortcut there too, and gives all buffers places in one arena. A block whose middle is large, as here
-six times as wide, runs in *bands* of a few rows: a thread widens them, filters them and narrows them again before it goes on, so the wide
-array never exists as a whole. That is the memory argument of the MobileNetV2 paper (Sandler et al. 2018, section 5).
+# six times as wide, runs in *bands* of a few rows: a thread widens them, filters them and narrows them again before it goes on, so the wide
+# array never exists as a whole. That is the memory argument of the MobileNetV2 paper (Sandler et al. 2018, section 5).
 #
 # *Predict*: the block of L2 (24 channels, t = 6, 56 x 56), layer by layer against its plan: how many times quicker, and with how much less memory?
 
@@ -476,7 +476,9 @@ every = sum(4 * int(np.prod(row.shape)) for row in profile.profile(block, x.shap
 print(f"layer by layer {readable:.2f} ms, plan {planned:.2f} ms: {readable / planned:.1f} x")
 print(f"outputs of all layers {every / 1e6:.1f} MB")
 one = inference.compile(block, x.shape[1:], threads=1)  # each thread needs a band of its own
-print(f"arena of the plan {one.arena_bytes / 1e6:.1f} MB; if it ran layer by layer {one.op_by_op_bytes / 1e6:.1f} MB")
+print(
+    f"arena of the plan {one.arena_bytes / 1e6:.1f} MB; if it ran layer by layer {one.op_by_op_bytes / 1e6:.1f} MB"
+)
 assert one.arena_bytes < one.op_by_op_bytes < every
 
 # %% [markdown]
