@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from mini_nn.kernels import kernel, plain, share
-from mini_nn.kernels.tiles.registers import LANES, load, spread, store, zeros
+from mini_nn.kernels.tiles.registers import INLINE, LANES, load, spread, store, zeros
 from mini_nn.ops import Array
 from mini_nn.ops import pointwise as readable
 
@@ -43,7 +43,7 @@ def product(a: Array, b: Array) -> Array:
     return y
 
 
-@njit(nogil=True, forceinline=True)
+@njit(**INLINE)
 def tile(a, b, y, i, j, rows, vecs):
     """y[i : i + rows, j : j + LANES vecs]; rows and vecs are literals wherever this is called."""
     total, n = zeros(rows, vecs), y.shape[1] - j

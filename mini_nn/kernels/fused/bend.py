@@ -13,10 +13,9 @@ from numba import njit
 from numba.extending import intrinsic
 
 from mini_nn.kernels.fused.scratch import scratch
-from mini_nn.kernels.tiles.registers import LANES, VECTOR, correlate, load, pack, store, unpack
+from mini_nn.kernels.tiles.registers import INLINE, LANES, PART, VECTOR, correlate, load, pack, store, unpack
 
 RAW, LINEAR, RELU, RELU6, SWISH = range(5)  # RAW: neither BatchNorm nor activation
-INLINE = {"nogil": True, "inline": "always"}
 F = np.float32
 LOG2_E, LN2_HIGH = F(1 / math.log(2)), F(0.693359375)  # as in kernels/swish.py
 LN2_LOW = F(math.log(2) - 0.693359375)
@@ -92,7 +91,7 @@ def give(x, i, c, t):
         store(x, i, c, t, n)
 
 
-@njit(nogil=True)
+@njit(**PART)
 def activate(z, at, n, fold, kind, gate, pixels, y, to):
     """y[to : to + n] = f(z[at : at + n]), times the row of `gate` that belongs to the image, if there are any."""
     low, high = bounds(kind)
@@ -108,7 +107,7 @@ def activate(z, at, n, fold, kind, gate, pixels, y, to):
             give(y, to + r, c, u)
 
 
-@njit(nogil=True)
+@njit(**PART)
 def both(z, at, n, fold, kind, y, slope, to, tall):
     """y as above without gates, from row `to` in panels of LANES columns and `tall` rows (scratch.in_panels), and dy / du: (n, C).
 
@@ -138,7 +137,7 @@ def add_up(some, c, t, d):
     store(some, 1, c, correlate(load(some, 1, c, 1, 1), t, d, 1))
 
 
-@njit(nogil=True)
+@njit(**PART)
 def empty_sums(z):
     """Two rows, as long as a row of z."""
     some = scratch(2, z.shape[1] + LANES)
@@ -146,7 +145,7 @@ def empty_sums(z):
     return some
 
 
-@njit(nogil=True)
+@njit(**PART)
 def moments(z, at, n, sums):
     """Add sum z and sum z^2 over rows at : at + n to sums (2, C), float64: centred on the first row, whatever that is."""
     some = empty_sums(z)
@@ -164,7 +163,7 @@ def moments(z, at, n, sums):
         sums[1, c] += some[1, c] + (2 * one + n * centre) * centre
 
 
-@njit(nogil=True)
+@njit(**PART)
 def slopes(g, z, at, n, fold, sums):
     """Add sum g and sum g (z - centre) over rows at : at + n to sums (2, C), float64."""
     some = empty_sums(z)
@@ -179,7 +178,7 @@ def slopes(g, z, at, n, fold, sums):
         sums[1, c] += some[1, c]
 
 
-@njit(nogil=True)
+@njit(**PART)
 def bend_back(d, slope, n, z, fold, g, at, sums):
     """g[at : at + n] = d[:n] slope[:n], back through an activation, and the slopes of these rows."""
     some = empty_sums(z)
@@ -198,7 +197,7 @@ def bend_back(d, slope, n, z, fold, g, at, sums):
         sums[1, c] += some[1, c]
 
 
-@njit(nogil=True)
+@njit(**PART)
 def norm_back(g, z, at, n, by, y, to):
     """y[to : to + n] = by[0] g + by[1] z + by[2]: back through a BatchNorm."""
     for r in range(n):

@@ -17,7 +17,7 @@ from numba import njit
 from mini_nn.kernels import kernel, share
 from mini_nn.kernels.fused.bend import RAW, activate, bend_back, both, give, moments, norm_back
 from mini_nn.kernels.fused.scratch import in_panels, scratch
-from mini_nn.kernels.tiles.registers import LANES, correlate, load, matrix, store, zeros
+from mini_nn.kernels.tiles.registers import LANES, PART, correlate, load, matrix, store, zeros
 from mini_nn.ops import Array
 
 AHEAD = 4  # outputs computed at once
@@ -61,7 +61,7 @@ def by_phase(k: int, stride: int) -> list[int]:
     return [a * k + b for a in range(k) for r in range(stride) for b in reversed(range(r, k, stride))]
 
 
-@njit(nogil=True)
+@njit(**PART)
 def fill(x, p, height, width, first, fold, kind, ring, at):
     """Row p of the image whose row 0 begins at pixel `first`, activated, into the ring from `at`; zeros outside of it."""
     if 0 <= p < height:

@@ -5,7 +5,6 @@ from numba import njit
 
 from mini_nn.kernels import kernel, share
 from mini_nn.kernels.fused.bend import (
-    INLINE,
     SWISH,
     F,
     activate,
@@ -16,7 +15,7 @@ from mini_nn.kernels.fused.bend import (
     slopes,
     take,
 )
-from mini_nn.kernels.tiles.registers import LANES
+from mini_nn.kernels.tiles.registers import INLINE, LANES
 from mini_nn.ops import Array
 
 SPANS = 16

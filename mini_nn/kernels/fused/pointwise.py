@@ -15,7 +15,7 @@ from mini_nn.kernels.fused.bend import RAW, activate, bend_back, both, give, mom
 from mini_nn.kernels.fused.scratch import in_panels, scratch, whole
 from mini_nn.kernels.tiles.activation import CLAMP
 from mini_nn.kernels.tiles.pointwise import PANEL, rows
-from mini_nn.kernels.tiles.registers import LANES, load, spread, store, zeros
+from mini_nn.kernels.tiles.registers import INLINE, LANES, PART, load, spread, store, zeros
 from mini_nn.ops import Array
 
 BOUNDS = (np.float32(-np.inf), np.float32(np.inf))
@@ -96,7 +96,7 @@ def _add_up(some, dw, start, stop):
                 give(dw, i, p * PANEL + c, total)
 
 
-@njit(nogil=True)
+@njit(**PART)
 def room(k, n):
     """An array (rows of a block, k)."""
     return scratch(max(48, min(192, CACHE // (3 * k + 2 * n) // 12 * 12)), k)
@@ -116,7 +116,7 @@ def _forward(x, fold, kind, gate, pixels, packed, z, parts, wanted, start, stop)
                 moments(z, top, high, parts[span])
 
 
-@njit(nogil=True, forceinline=True)
+@njit(**INLINE)
 def outer(xt, dz, dw, i, top, vecs):
     """A tile of dw += x.T @ dz, over the rows of dz: these by themselves first, so that few roundings add up."""
     total = zeros(TALL, vecs)
@@ -125,7 +125,7 @@ def outer(xt, dz, dw, i, top, vecs):
     store(dw, top, 0, load(dw, top, 0, TALL, vecs) + total)
 
 
-@njit(nogil=True)
+@njit(**PART)
 def weights(xs, dzs, tall, dw, n, width):
     """dw += x[:n].T @ dz[:n], dz (n, width), all in panels: of LANES columns, of PANEL and of PANEL.  Tiles follow one another in dw."""
     k = len(xs) // tall * LANES
@@ -169,7 +169,7 @@ def _backward(g, z, by, x, fold, kind, gate, pixels, packed, plus, out, dw, part
                     bend_back(here, slope, high, x, fold, out, top, parts[span])
 
 
-@njit(nogil=True)
+@njit(**PART)
 def beside(x, n, y, tall):
     """The same n rows in panels of PANEL columns."""
     for r in range(n):
@@ -177,7 +177,7 @@ def beside(x, n, y, tall):
             store(y, c // PANEL * tall + r, c % PANEL, take(x, r, c, 1))
 
 
-@njit(nogil=True)
+@njit(**PART)
 def gated(x, gate, at, n, pixels, y, tall):
     """y, in panels, = x times the gate of the image; row 0 is pixel `at` of all images."""
     for r in range(n):
@@ -186,7 +186,7 @@ def gated(x, gate, at, n, pixels, y, tall):
             store(y, c // LANES * tall + r, 0, take(x, r, c, 1) * take(gate, image, c, 1))
 
 
-@njit(nogil=True)
+@njit(**PART)
 def share_of_gates(d, y, at, n, pixels, dgate):
     """dgate of each image += the sum over its pixels of d y."""
     for r in range(n):

@@ -4,16 +4,16 @@ import numpy as np
 from numba import njit
 
 from mini_nn.kernels import LINE
-from mini_nn.kernels.tiles.registers import LANES
+from mini_nn.kernels.tiles.registers import LANES, PART
 
 
-@njit(nogil=True)
+@njit(nogil=True)  # not a PART: Python calls it too
 def whole(columns):
     """So many columns that vectors fill them."""
     return -(-columns // LANES) * LANES
 
 
-@njit(nogil=True)
+@njit(**PART)
 def in_panels(rows, columns, wide):
     """A matrix of zeros in panels of `wide` columns, one below the other: who goes down a panel finds its rows side by side."""
     panels = scratch(-(-columns // wide) * rows, wide)
@@ -21,7 +21,7 @@ def in_panels(rows, columns, wide):
     return panels
 
 
-@njit(nogil=True)
+@njit(**PART)
 def scratch(rows, columns):
     """A matrix that holds anything; its rows begin where cache lines do.
 

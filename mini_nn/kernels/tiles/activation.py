@@ -2,12 +2,12 @@
 
 from numba import njit
 
-from mini_nn.kernels.tiles.registers import PART  # and Numba has learned the arithmetic of tiles
+from mini_nn.kernels.tiles.registers import INLINE  # and Numba has learned the arithmetic of tiles
 
 CLAMP, SWISH, SIGMOID = range(3)  # ReLU, ReLU6 and none at all are clamps with other bounds
 
 
-@njit(**PART, forceinline=True)
+@njit(**INLINE)
 def sigmoid(x):
     """1 / (1 + exp(-x)) within 3e-7: half of 1 + tanh(x / 2), whose quotient of polynomials is Eigen's (ptanh_float)."""
     x = min(max(x, -18.0), 18.0)
@@ -24,7 +24,7 @@ def sigmoid(x):
     return p * x / q + 0.5
 
 
-@njit(**PART, forceinline=True)
+@njit(**INLINE)
 def activate(x, kind, bounds):
     """kind is a literal; bounds, (low, high), are a clamp's."""
     if kind == SWISH:

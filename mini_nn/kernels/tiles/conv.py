@@ -8,9 +8,7 @@ border cuts are few, and are copied with zeros around them.
 from numba import njit
 
 from mini_nn.kernels.tiles.pointwise import PANEL, ROWS, finish, one_row
-from mini_nn.kernels.tiles.registers import PART, load, matrix, spread, zeros
-
-INLINE = {**PART, "forceinline": True}
+from mini_nn.kernels.tiles.registers import INLINE, PART, load, matrix, spread, zeros
 
 
 @njit(**INLINE)

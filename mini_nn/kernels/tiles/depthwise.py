@@ -8,10 +8,9 @@ channels lie side by side, so that a vector holds one pixel's; nothing is padded
 from numba import njit
 
 from mini_nn.kernels.tiles.activation import activate
-from mini_nn.kernels.tiles.registers import LANES, PART, correlate, glimpse, load, put, store, zeros
+from mini_nn.kernels.tiles.registers import INLINE, LANES, PART, correlate, glimpse, load, put, store, zeros
 
 AHEAD = 7  # outputs computed at once: the sizes of ImageNet's images, 112 to 7, divide by it
-INLINE = {**PART, "forceinline": True}
 
 
 @njit(**INLINE)

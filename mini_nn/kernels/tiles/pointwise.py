@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from mini_nn.kernels.tiles.activation import activate
-from mini_nn.kernels.tiles.registers import LANES, PART, fetch, load, spread, store, zeros
+from mini_nn.kernels.tiles.registers import INLINE, LANES, fetch, load, spread, store, zeros
 from mini_nn.ops import Array
 
 PANEL = 2 * LANES
@@ -18,7 +18,6 @@ ROWS = (
 )  # of a tile two vectors wide: 24 results in AVX-512's 32 registers, 12 in AVX2's 16
 STEP = 2 * ROWS  # of one that is one vector wide
 FEW = ROWS // 3  # left-over rows that are done singly: sooner than a tile that does most of its rows twice
-INLINE = {**PART, "forceinline": True}
 
 
 def pack(w: Array, bias: Array | None = None) -> Array:

@@ -49,6 +49,7 @@ FLOAT, INT = ir.FloatType(), ir.IntType(64)
 VECTOR = ir.VectorType(FLOAT, LANES)
 # how a function that only compiled code calls is compiled: without the code that would let Python call it
 PART = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INLINE = {**PART, "forceinline": True}  # and copied to where it is called
 FUSE = ("contract", "nsz")  # a * b + c may become one instruction, 0 + a is a; nothing else is rearranged
 
 

@@ -7,7 +7,7 @@ from mini_nn.kernels.tiles.activation import SIGMOID, SWISH
 from mini_nn.kernels.tiles.conv import convolved_row
 from mini_nn.kernels.tiles.depthwise import any_row, row
 from mini_nn.kernels.tiles.pointwise import PANEL, one_row, rows
-from mini_nn.kernels.tiles.registers import PART, matrix
+from mini_nn.kernels.tiles.registers import INLINE, PART, matrix
 from mini_nn.kernels.tiles.table import (
     ABOVE,
     ACROSS,
@@ -40,8 +40,6 @@ from mini_nn.kernels.tiles.table import (
     Y,
 )  # fmt: skip # isort: skip
 
-INLINE = {**PART, "forceinline": True}
-
 
 @njit(**INLINE)
 def bounds(step):
@@ -62,11 +60,14 @@ def product(step, weights, arena, kind, piece):
     x, y = matrix(arena, step[X], m, k), matrix(arena, step[Y], m, n)
     residual = matrix(arena, max(0, step[OTHER]), m if step[OTHER] >= 0 else 0, n)
     w = packed(weights, step[W], k, n) if step[GATED] < 0 else packed(arena, step[GATED], k, n)
-    start, panels = piece * size, -(-n // PANEL)
+    start, stop, first, last = 0, m, 0, -(-n // PANEL)
     if step[BY_PANEL]:
-        rows(x, w, y, residual, kind, bounds(step), 0, m, start, min(start + size, panels))
+        first, last = piece * size, min((piece + 1) * size, last)
     else:
-        rows(x, w, y, residual, kind, bounds(step), start, min(start + size, m), 0, panels)
+        start, stop = piece * size, min((piece + 1) * size, m)
+    rows(
+        x, w, y, residual, kind, bounds(step), start, stop, first, last
+    )  # once: it is long where it is compiled
 
 
 @njit(**INLINE)
