@@ -7,6 +7,7 @@ import numpy as np
 
 from mini_nn import backend, inference, init, models
 from mini_nn.core import Layer
+from mini_nn.fused import fuse
 
 SIZE = 32  # pixels: what is compiled does not depend on it
 
@@ -16,14 +17,19 @@ def plan(model: Layer, x: np.ndarray) -> None:
 
 
 def layers(model: Layer, x: np.ndarray) -> None:
-    """One readable training step."""
+    """One training step."""
     y, cache = model.forward(x, train=True)
     model.backward(np.ones_like(y), cache)
+
+
+def fused(model: Layer, x: np.ndarray) -> None:
+    layers(fuse(model), x)
 
 
 JOBS: tuple[tuple[str, str, Callable[[Layer, np.ndarray], None]], ...] = (
     ("plans of MobileNets and EfficientNet-Lite", "mobilenet_v2", plan),
     ("plans of EfficientNets", "efficientnet_b0", plan),
+    ("training", "efficientnet_b0", fused),
     ("training, layer by layer", "efficientnet_b0", layers),
 )
 

@@ -92,8 +92,8 @@ def give(x, i, c, t):
 
 
 @njit(**PART)
-def activate(z, at, n, fold, kind, gate, pixels, y, to):
-    """y[to : to + n] = f(z[at : at + n]), times the row of `gate` that belongs to the image, if there are any."""
+def activate(z, at, n, fold, kind, gate, pixels, y):
+    """y[:n] = f(z[at : at + n]), times the row of `gate` that belongs to the image, if there are any."""
     low, high = bounds(kind)
     for r in range(n):
         image = (at + r) // pixels
@@ -104,19 +104,19 @@ def activate(z, at, n, fold, kind, gate, pixels, y, to):
                 u = u * sigmoid(u) if kind == SWISH else min(max(u, low), high)
             if len(gate):
                 u *= take(gate, image, c, 1)
-            give(y, to + r, c, u)
+            give(y, r, c, u)
 
 
 @njit(**PART)
-def both(z, at, n, fold, kind, y, slope, to, tall):
-    """y as above without gates, from row `to` in panels of LANES columns and `tall` rows (scratch.in_panels), and dy / du: (n, C).
+def both(z, at, n, fold, kind, y, slope, tall):
+    """y as above without gates, in panels of LANES columns and `tall` rows (scratch.in_panels), and dy / du: (n, C).
 
     Of RAW, y is z, and nobody asks for its slope.
     """
     low, high = bounds(kind)
     for r in range(n):
         for c in range(0, z.shape[1], LANES):
-            u, place = take(z, at + r, c, 1), c // LANES * tall + to + r
+            u, place = take(z, at + r, c, 1), c // LANES * tall + r
             if kind == RAW:
                 store(y, place, 0, u)
                 continue
@@ -198,9 +198,9 @@ def bend_back(d, slope, n, z, fold, g, at, sums):
 
 
 @njit(**PART)
-def norm_back(g, z, at, n, by, y, to):
-    """y[to : to + n] = by[0] g + by[1] z + by[2]: back through a BatchNorm."""
+def norm_back(g, z, at, n, by, y):
+    """y[:n] = by[0] g + by[1] z + by[2]: back through a BatchNorm."""
     for r in range(n):
         for c in range(0, z.shape[1], LANES):
             a = take(g, at + r, c, 1) * take(by, 0, c, 1)
-            give(y, to + r, c, a + (take(z, at + r, c, 1) * take(by, 1, c, 1) + take(by, 2, c, 1)))
+            give(y, r, c, a + (take(z, at + r, c, 1) * take(by, 1, c, 1) + take(by, 2, c, 1)))

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 
 from mini_nn.kernels import kernel, share
-from mini_nn.kernels.fused.bend import RAW, activate, bend_back, both, give, moments, norm_back
+from mini_nn.kernels.fused.bend import RAW, activate, bend_back, both, give, moments, norm_back, take
 from mini_nn.kernels.fused.scratch import in_panels, scratch
 from mini_nn.kernels.tiles.registers import LANES, PART, correlate, load, matrix, store, zeros
 from mini_nn.ops import Array
@@ -66,9 +66,17 @@ def fill(x, p, height, width, first, fold, kind, ring, at):
     """Row p of the image whose row 0 begins at pixel `first`, activated, into the ring from `at`; zeros outside of it."""
     if 0 <= p < height:
         begin = first + p * width
-        activate(x, begin, width, fold, kind, x[:0], 1, ring, at)
+        activate(x, begin, width, fold, kind, x[:0], width, ring[at:])
     else:
         ring[at : at + width] = 0
+
+
+@njit(**PART)
+def copied(x, n, y, at):
+    """y[at : at + n] = x[:n], as far as y has columns; of the assignment itself Numba compiles 3 s of error messages."""
+    for r in range(n):
+        for c in range(0, y.shape[1], LANES):
+            give(y, at + r, c, take(x, r, c, 1))
 
 
 @njit(nogil=True, inline="always")
@@ -87,7 +95,7 @@ def outputs(ring, w, z, i, slots, wide, top, across, k, stride, strip, tail):
             else:
                 store(tail, 0, c, total)
         if not whole:
-            z[top + o : top + across] = tail[: across - o, :channels]
+            copied(tail, across - o, z, top + o)
 
 
 @cache
@@ -161,9 +169,9 @@ def _backward(k: int, stride: int) -> Any:
                 if r == begin or p == 0:
                     ready = max(0, (q - k + stride) // stride)
                 for i in range(ready, min(q // stride + 1, down)):
-                    norm_back(g, z, (image * down + i) * across, across, by, ring, i % k * wide + first - 1)
+                    norm_back(g, z, (image * down + i) * across, across, by, ring[i % k * wide + first - 1 :])
                     ready = i + 1
-                both(x, r * width, width, fold, kind, xs, slope, left, row * stride)
+                both(x, r * width, width, fold, kind, xs[left:], slope, row * stride)
                 fresh = True
                 for a in range(q % stride, k, stride):
                     i = (q - a) // stride
@@ -191,7 +199,7 @@ def _backward(k: int, stride: int) -> Any:
                 if fresh:
                     dx[:] = 0
                 if kind == RAW:
-                    out[r * width : (r + 1) * width] = dx[left : left + width, :channels]
+                    copied(dx[left:], width, out, r * width)
                 else:
                     bend_back(dx[left:], slope, width, x, fold, out, r * width, parts[span])
 

@@ -48,7 +48,7 @@ def back(
 
 @kernel
 def _whole(z, fold, kind, gate, pixels, plus, y, start, stop):
-    activate(z, start, stop - start, fold, kind, gate, pixels, y, start)
+    activate(z, start, stop - start, fold, kind, gate, pixels, y[start:])
     if len(plus):
         for r in range(start, stop):
             for c in range(0, z.shape[1], LANES):
@@ -64,7 +64,7 @@ def _add_up(z, fold, kind, sums, start, stop):
     for image in range(start, stop):
         for top in range(0, pixels, height):
             n = min(height, pixels - top)
-            activate(z, image * pixels + top, n, fold, kind, z[:0], 1, y, 0)
+            activate(z, image * pixels + top, n, fold, kind, z[:0], pixels, y)
             total[:] = 0
             for r in range(n):
                 for c in range(0, channels, LANES):

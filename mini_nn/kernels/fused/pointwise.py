@@ -110,7 +110,7 @@ def _forward(x, fold, kind, gate, pixels, packed, z, parts, wanted, start, stop)
         last = m * (span + 1) // len(parts)
         for top in range(m * span // len(parts), last, len(bent)):
             high = min(len(bent), last - top)
-            activate(x, top, high, fold, kind, gate, pixels, bent, 0)
+            activate(x, top, high, fold, kind, gate, pixels, bent)
             rows(bent[:high], packed, z[top : top + high], z[:0], CLAMP, BOUNDS, 0, high, 0, panels)
             if wanted:
                 moments(z, top, high, parts[span])
@@ -150,12 +150,12 @@ def _backward(g, z, by, x, fold, kind, gate, pixels, packed, plus, out, dw, part
         dw[span] = 0
         for top in range(m * span // len(parts), last, height):
             high = min(height, last - top)
-            norm_back(g, z, top, high, by, dz, 0)
+            norm_back(g, z, top, high, by, dz)
             if len(gate):
-                activate(x, top, high, fold, kind, gate[:0], pixels, slope, 0)
+                activate(x, top, high, fold, kind, gate[:0], pixels, slope)
                 gated(slope, gate, top, high, pixels, xs, height)
             else:
-                both(x, top, high, fold, kind, xs, slope, 0, height)
+                both(x, top, high, fold, kind, xs, slope, height)
             if len(dw[span]):
                 beside(dz, high, dzs, height)
                 weights(xs, dzs, height, dw[span], high, n)
