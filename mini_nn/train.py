@@ -22,6 +22,7 @@ from mini_nn.core import Layer, named_arrays
 from mini_nn.data import Loader, Recipe, Split
 from mini_nn.files import written_whole
 from mini_nn.fused import fuse
+from mini_nn.inference import predict
 from mini_nn.losses import softmax_cross_entropy
 from mini_nn.ops import Array
 from mini_nn.optim import EMA, Optimiser, clip_grad_norm
@@ -275,7 +276,7 @@ def evaluate(model: Layer, batches: Iterable[Any], loss: Loss = softmax_cross_en
     """Mean loss and accuracy over batches (x, labels), predicting."""
     sums = Sums()
     for x, labels in batches:
-        logits = model(x)
+        logits = predict(model, x)
         sums.add(loss(logits, labels)[0], logits, labels)
     return sums.means()
 

@@ -23,7 +23,7 @@ def in_bands(program: Program) -> list[list[Step]]:
     while waiting:
         three = waiting[:3]
         rows = height(*three[:2]) if fits(three) and not program.bends else 0
-        found.append(banded(program, *three, rows) if rows else waiting[:1])
+        found.append(banded(program, three, rows) if rows else waiting[:1])
         del waiting[: 3 if rows else 1]
     return found
 
@@ -48,7 +48,9 @@ def height(expand: Step, depthwise: Step) -> int:
     return rows if more <= rows * stride * OVERLAP and -(-down // rows) <= PIECES else 0
 
 
-def banded(program: Program, expand: Step, depthwise: Step, project: Step, rows: int) -> list[Step]:
+def banded(program: Program, three: list[Step], rows: int) -> list[Step]:
+    """The same three, with memory of each thread's own in between, behind the step that drives them."""
+    expand, depthwise, project = three
     wide = expand["N"]
     seen = ((rows - 1) * depthwise["STRIDE"] + depthwise["KERNEL"]) * depthwise["WIDTH"] * wide
     made = rows * depthwise["ACROSS"] * wide
