@@ -101,28 +101,33 @@ def main() -> int:
         parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     began = time.perf_counter()
     roofs = machine()
-    parts = {
-        name: report.with_bounds([t.to_json() for t in measured(part, quick)] if name in asked else [], roofs)
-        for name, part in PARTS.items()
-    }
     results: dict[str, Any] = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}",
         "versions": {name: version(name) for name in ("numpy", "numba", "torch", "onnxruntime")} | {"python": platform.python_version()},
         "roofs": roofs,
-        **parts,
+        **dict.fromkeys(PARTS, ()),
         "memory": memory(quick),
-        "minutes": round((time.perf_counter() - began) / 60, 1),
     }  # fmt: skip
-    text = report.text(results)
-    print(text)
-    if not quick:
-        for path, content in (("results.json", json.dumps(results, indent=1) + "\n"), ("README.md", text)):
-            with written_whole(FOLDER / path) as file:
-                file.write(content.encode())
-        if results["layers"] and results["scaling"]:
-            report.pictures(results, FOLDER)
+    for name in asked:
+        times = measured(PARTS[name], quick)
+        results[name] = report.with_bounds([t.to_json() for t in times], roofs)
+        results["minutes"] = round((time.perf_counter() - began) / 60, 1)
+        if not quick:
+            keep(results)  # after each part: half an hour is long
+    print(report.text(results))
     return 0
+
+
+def keep(results: dict[str, Any]) -> None:
+    for path, content in (
+        ("results.json", json.dumps(results, indent=1) + "\n"),
+        ("README.md", report.text(results)),
+    ):
+        with written_whole(FOLDER / path) as file:
+            file.write(content.encode())
+    if results["layers"] and results["scaling"]:
+        report.pictures(results, FOLDER)
 
 
 def processor() -> str:

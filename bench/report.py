@@ -12,6 +12,7 @@ HEAD = """# Speed, measured side by side
 
 Medians of rounds in which all took turns, each in a process of its own; same weights, same inputs, padding as PyTorch pads,
 {date}, {machine}; {versions}. `make bench` repeats it ({minutes} minutes on a machine that does nothing else).
+How the numbers came about, and what was tried in vain: [NOTES.md](NOTES.md).
 "x" is their time divided by ours: above 1, ours is the quicker. Where fewer than three rounds were undisturbed there is no ratio, but "busy".
 
 """
