@@ -107,7 +107,7 @@ def main() -> int:
         "versions": {name: version(name) for name in ("numpy", "numba", "torch", "onnxruntime")} | {"python": platform.python_version()},
         "roofs": roofs,
         **dict.fromkeys(PARTS, ()),
-        "memory": memory(quick),
+        "memory": {},
     }  # fmt: skip
     for name in asked:
         times = measured(PARTS[name], quick)
@@ -115,6 +115,9 @@ def main() -> int:
         results["minutes"] = round((time.perf_counter() - began) / 60, 1)
         if not quick:
             keep(results)  # after each part: half an hour is long
+    results["memory"] = memory(quick)  # last: a process that compiles needs much more
+    if not quick:
+        keep(results)
     print(report.text(results))
     return 0
 

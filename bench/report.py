@@ -24,7 +24,8 @@ def text(results: dict[str, Any]) -> str:
     parts.append(
         "## Whole networks, milliseconds a batch of 224 x 224\n\n" + table(results["networks"], label)
     )
-    parts.append("## Memory of a training step of 16 images, MB at most\n\n" + memory(results["memory"]))
+    if results["memory"]:
+        parts.append("## Memory of a training step of 16 images, MB at most\n\n" + memory(results["memory"]))
     if results["layers"] and results["scaling"]:
         parts.append("![Every layer under the roofs](roofline.png)\n\n![What size does](scaling.png)\n")
         parts.append("## What size does, milliseconds\n\n" + table(results["scaling"], label))
