@@ -181,20 +181,8 @@ def _backward(k: int, stride: int) -> Any:
                         if stride == 2:
                             at, tap = at + first - second, tap + first
                             phase(
-                                xs[1:],
-                                dx[1:],
-                                ring,
-                                w,
-                                dw[span],
-                                at,
-                                row,
-                                tap,
-                                fresh,
-                                channels,
-                                stride,
-                                second,
-                                behind,
-                            )
+                                xs[1:], dx[1:], ring, w, dw[span], at, row, tap, fresh, channels, stride, second, behind
+                            )  # fmt: skip
                         fresh = False
                 if fresh:
                     dx[:] = 0
