@@ -45,7 +45,8 @@ class Task(NamedTuple):
         model.forward(self.images(4, min(self.size, 96)), train=True)
         for name, item in named_arrays(model):
             if name.endswith("running_var"):
-                item.value = item.value + np.float32(0.1)  # else deep ones multiply rounding errors by millions
+                # without this a deep network multiplies rounding errors by millions, and nobody gives the others' answer
+                item.value = item.value + np.float32(0.1)
         return model
 
     def images(self, batch: int | None = None, size: int | None = None) -> Array:
