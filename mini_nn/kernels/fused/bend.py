@@ -140,9 +140,7 @@ def add_up(some, c, t, d):
 @njit(**PART)
 def empty_sums(z):
     """Two rows, as long as a row of z."""
-    some = scratch(2, z.shape[1] + LANES)
-    some[:] = 0
-    return some
+    return scratch(2, z.shape[1] + LANES)
 
 
 @njit(**PART)
