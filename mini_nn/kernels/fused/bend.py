@@ -140,7 +140,9 @@ def add_up(some, c, t, d):
 @njit(**PART)
 def empty_sums(z):
     """Two rows, as long as a row of z."""
-    return scratch(2, z.shape[1] + LANES)
+    some = scratch(2, z.shape[1] + LANES)
+    some[:] = 0
+    return some
 
 
 @njit(**PART)

@@ -107,6 +107,7 @@ def _forward(k: int, stride: int) -> Any:
         channels, total = x.shape[1], len(z) // across
         wide = max(left + width, (across + AHEAD) * stride + k)
         ring, tail = scratch(k * wide, w.shape[1]), scratch(AHEAD, w.shape[1])
+        ring[:] = 0
         group = max(1, ROWS // (across * channels))
         for span in range(start, stop):
             begin, last, ready = total * span // len(parts), total * (span + 1) // len(parts), 0
@@ -158,6 +159,7 @@ def _backward(k: int, stride: int) -> Any:
         wide = max(row, across) + first - 1 + AHEAD
         ring, slope = scratch(k * wide, w.shape[1]), scratch(width, w.shape[1])
         xs, dx = in_panels(row * stride, channels, LANES), scratch(row * stride, w.shape[1])
+        ring[:] = 0
         for span in range(start, stop):
             ready = 0
             begin = total * span // len(dw)

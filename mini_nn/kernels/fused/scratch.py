@@ -14,9 +14,9 @@ def whole(columns):
 
 
 @njit(**PART)
-def zeros_in_line(floats):
+def in_line(floats):
     """An array that begins where a cache line does (kernels.aligned, for compiled code)."""
-    room = np.zeros(floats + LINE, np.float32)
+    room = np.empty(floats + LINE, np.float32)
     start = -(room.ctypes.data // room.itemsize) % LINE
     return room[start : start + floats]
 
@@ -24,16 +24,18 @@ def zeros_in_line(floats):
 @njit(**PART)
 def in_panels(rows, columns, wide):
     """A matrix of zeros in panels of `wide` columns, one below the other: who goes down a panel finds its rows side by side."""
-    panels = -(-columns // wide) * rows
-    return zeros_in_line(panels * wide).reshape(panels, wide)
+    height = -(-columns // wide) * rows
+    panels = in_line(height * wide).reshape(height, wide)
+    panels[:] = 0
+    return panels
 
 
 @njit(**PART)
 def scratch(rows, columns):
-    """A matrix of zeros; its rows begin where cache lines do.
+    """A matrix that holds anything; its rows begin where cache lines do.
 
     Long ones lie an odd number of lines apart: rows that are a multiple of 4096 bytes apart push each other out of the L1 cache.
     """
     lines = -(-columns // LINE)
     step = (lines if lines < 4 else lines | 1) * LINE
-    return zeros_in_line(rows * step).reshape(rows, step)[:, :columns]
+    return in_line(rows * step).reshape(rows, step)[:, :columns]
