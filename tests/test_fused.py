@@ -1,6 +1,10 @@
 """Fused layers are twins of the readable ones: same outputs, gradients, statistics and draws, in every mode of training."""
 
 import gc
+import os
+import platform
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -403,3 +407,31 @@ def test_joins(kind, rng):
     want = (dy * gate[image].astype(np.float64) + more[image]) * slope
     near(out, want)
     near(sums, np.stack([want.sum(0), (want * (z - fold[2])).sum(0)]))
+
+
+EIGHT = """
+import numpy as np
+from mini_nn import init, layers
+from mini_nn.blocks import Block, inverted_residual
+from mini_nn.fused import fuse
+from mini_nn.kernels.tiles.registers import LANES
+assert LANES == 8
+model = init.initialize(inverted_residual(Block(24, 24, 3, 3, 1), layers.ReLU6), np.random.default_rng(0), np.float32)
+x = np.random.default_rng(1).normal(size=(2, 9, 7, 24)).astype(np.float32)
+for net in (model, fuse(model)):
+    y, cache = net.forward(x, train=True)
+    dx = net.backward(y, cache)
+    print(repr(float(np.abs(y).sum())), repr(float(np.abs(dx).sum())))
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="it asks for a processor with AVX2")
+def test_vectors_of_8_train_the_same():
+    """On a processor with vectors of 16 the others' code is otherwise never run."""
+    env = os.environ | {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}
+    ran = subprocess.run(
+        [sys.executable, "-c", EIGHT], capture_output=True, text=True, env=env, timeout=300, check=True
+    )
+    (y1, dx1), (y2, dx2) = (map(float, line.split()) for line in ran.stdout.splitlines())
+    assert y2 == pytest.approx(y1, rel=1e-5)
+    assert dx2 == pytest.approx(dx1, rel=1e-4)
