@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from itertools import product
 
+from mini_nn.kernels import LINE
+
 BUFFERS = ("X", "Y", "OTHER", "GATED", "SUMS", "SCRATCH")  # the columns of the table that name a buffer
-ALIGN = 16  # floats: a cache line
 
 
 def lifetimes(
@@ -31,7 +32,7 @@ def places(sizes: list[int], lives: dict[int, tuple[int, int]]) -> tuple[dict[in
     found: dict[int, int] = {}
     for buffer in sorted(lives, key=lambda b: -sizes[b]):
         first, last = lives[buffer]
-        size, place = -(-sizes[buffer] // ALIGN) * ALIGN, 0
+        size, place = -(-sizes[buffer] // LINE) * LINE, 0
         for start, end, other in sorted(taken):
             if lives[other][0] <= last and first <= lives[other][1]:
                 if place + size <= start:

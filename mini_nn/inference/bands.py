@@ -4,8 +4,8 @@ The idea is section 5 of the MobileNetV2 paper (Sandler et al. 2018): a block's 
 """
 
 from mini_nn.inference.lowering import OWN_CODE, PIECES, Program
+from mini_nn.kernels import LINE
 from mini_nn.kernels.tiles import table as t
-from mini_nn.kernels.tiles.table import LINE
 
 CACHE = 160 << 10  # floats of a band and what is made of it
 WORTH = (

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mini_nn.core import Layer, Shape
+from mini_nn.kernels import LINE
 from mini_nn.kernels.tiles import table as t
 from mini_nn.kernels.tiles.pointwise import PANEL, ROWS, pack
 from mini_nn.kernels.tiles.registers import LANES
@@ -32,7 +33,6 @@ KINDS: dict[type[Layer], int] = {ReLU: t.RELU, ReLU6: t.RELU6, Swish: t.SWISH}
 OWN_CODE = {(3, 1): t.DW31, (3, 2): t.DW32, (5, 1): t.DW51, (5, 2): t.DW52}
 PIECE = 1 << 18  # multiply-adds of a piece: some microseconds
 PIECES = 16  # at most, of a step
-ALIGN = 16  # floats: a cache line
 FOLDED = Conv2D | PointwiseConv2D | DepthwiseConv2D
 
 
@@ -78,7 +78,7 @@ class Program:
         place = sum(array.size for array in self.weights)
         for array in arrays:
             self.weights.append(np.ascontiguousarray(array, np.float32).ravel())
-        filler = -sum(array.size for array in arrays) % ALIGN
+        filler = -sum(array.size for array in arrays) % LINE
         self.weights.append(np.zeros(filler, np.float32))
         return place
 
@@ -221,7 +221,7 @@ class Program:
             raise Unknown("a convolution in groups")
         k, stride, (c, n) = layer.kernel_size, layer.stride, w.shape[2:]
         ((above, _), (left, _)), (down, across) = resolve(layer.padding, x.shape, k, stride)
-        y, span = self.buffer(down, across, n), -(-k * k * c // ALIGN) * ALIGN
+        y, span = self.buffer(down, across, n), -(-k * k * c // LINE) * LINE
         self.add(
             t.STEM, down, w.size * down * across,
             X=-1 if x.buffer is None else x.buffer, Y=y, W=self.keep(pack(w.reshape(-1, n), bias)), K=c, N=n,
@@ -254,7 +254,7 @@ class Program:
         assert x.buffer is not None
         c = x.channels
         y = self.buffer(c)
-        self.add(t.POOL, c, 4 * x.pixels * c, multiple=ALIGN, X=x.buffer, Y=y, M=x.pixels, K=c)
+        self.add(t.POOL, c, 4 * x.pixels * c, multiple=LINE, X=x.buffer, Y=y, M=x.pixels, K=c)
         return Value(y, layer.out_shape(x.shape))
 
 

@@ -39,7 +39,6 @@ class At(IntEnum):
 
 
 COLUMNS = len(At)
-LINE = 16  # floats in a cache line: where buffers begin
 SLOT, SHARES = (
     16,
     8,
